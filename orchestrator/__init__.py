@@ -1,0 +1,3 @@
+"""aiemp's daemon and its two command-line programs."""
+
+__version__ = "0.1.0"

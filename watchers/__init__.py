@@ -1,0 +1,1 @@
+"""Watchers: ordinary programs that sense something and write notes into the vault."""
