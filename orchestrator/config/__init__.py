@@ -1,0 +1,1 @@
+"""supervisor.toml: what may stand in it, and how it becomes a frozen `Config`."""

@@ -1,0 +1,97 @@
+"""What a valid supervisor.toml says: frozen records, durations in seconds, sizes in bytes, paths absolute.
+
+The defaults of the contract live here and nowhere else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Restart(StrEnum):
+    """When a watcher that ended by itself is started again."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NEVER = "never"
+
+
+class Ready(StrEnum):
+    """How a watcher shows that it is up: by staying alive, or by saying READY=1 (sd_notify(3))."""
+
+    ALIVE = "alive"
+    NOTIFY = "notify"
+
+
+@dataclass(frozen=True, slots=True)
+class CrashLoop:
+    max_restarts: int = 5
+    window: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    initial: float = 1.0  # 0: no waiting
+    factor: float = 2.0
+    max: float = 60.0
+    reset_after: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Every setting that takes effect on a running watcher without restarting it."""
+
+    restart: Restart = Restart.ALWAYS
+    expected_exit_codes: frozenset[int] = frozenset({0})
+    start_seconds: float = 1.0
+    ready: Ready = Ready.ALIVE
+    ready_timeout: float = 30.0
+    watchdog: float = 0.0  # 0: none
+    backoff: Backoff = field(default_factory=Backoff)
+    crash_loop: CrashLoop = field(default_factory=CrashLoop)
+    stop_signal: int = 15
+    stop_timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a watcher's process is made. A change of any of these on reload restarts it."""
+
+    command: tuple[str, ...]
+    directory: Path
+    env: tuple[tuple[str, str], ...] = ()  # sorted; hashable, unlike a dict
+    env_file: Path | None = None
+    memory_limit: int = 0  # bytes of RSS of the whole process tree; 0: none
+
+
+@dataclass(frozen=True, slots=True)
+class WatcherConfig:
+    name: str
+    launch: Launch
+    policy: Policy = field(default_factory=Policy)
+    enabled: bool = True
+    autostart: bool = True
+    required_env: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogsConfig:
+    max_bytes: int = 5 * 1024 * 1024
+    backups: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole valid configuration."""
+
+    file: Path
+    vault: Path
+    timezone: str  # IANA name
+    dry_run: bool = False
+    shutdown_timeout: float = 20.0
+    log_level: str = "info"
+    logs: LogsConfig = field(default_factory=LogsConfig)
+    watchers: Mapping[str, WatcherConfig] = field(default_factory=dict)  # in the file's order
+    unserved: tuple[str, ...] = ()  # names of tasks in the file, which this version checks but does not run yet

@@ -1,0 +1,98 @@
+"""Where everything of aiemp's lies in a vault, and where its sockets go when the vault's path is too long for them.
+
+Shared by the daemon and `aiempctl`. Paths are plain strings: pathlib, dataclasses and typing would cost `aiempctl` a
+third of its start-up time.
+"""
+
+import os
+import stat
+
+from orchestrator.errors import UserError
+
+# sun_path holds 108 bytes on Linux and 104 on macOS and the BSDs, the final NUL included (unix(7)).
+SUN_PATH_MAX = 103
+
+# The vault's folders, by the key that `status --json` counts them under.
+FOLDERS = {
+    "inbox": "Inbox",
+    "needs_action": "Needs_Action",
+    "plans": "Plans",
+    "pending_approval": "Pending_Approval",
+    "approved": "Approved",
+    "rejected": "Rejected",
+    "done": "Done",
+}
+
+
+class Places:
+    """The paths of one vault; `vault` is absolute. Only the methods touch the disk."""
+
+    __slots__ = (
+        "control_path",
+        "daemon_log",
+        "dashboard",
+        "database",
+        "last_dashboard",
+        "lock",
+        "logs",
+        "pipes",
+        "state",
+        "vault",
+        "watcher_logs",
+    )
+
+    def __init__(self, vault: str) -> None:
+        join = os.path.join
+        self.vault = vault
+        self.dashboard = join(vault, "Dashboard.md")
+        self.logs = join(vault, "Logs")
+        self.daemon_log = join(self.logs, "aiemp.log")
+        self.watcher_logs = join(self.logs, "watchers")
+        self.state = join(vault, ".aiemp")
+        self.database = join(self.state, "aiemp.db")
+        self.lock = join(self.state, "lock")
+        self.last_dashboard = join(self.state, "Dashboard.last.md")
+        self.control_path = join(self.state, "control.path")  # names the socket when it does not lie in `state`
+        self.pipes = join(self.state, "pipes")  # one FIFO a watcher: its output, on the way to the log
+
+    def watcher_log(self, name: str) -> str:
+        return os.path.join(self.watcher_logs, f"{name}.log")
+
+    def control_socket(self) -> str:
+        """Where this vault's control socket is to be found now, as the last daemon left word."""
+        try:
+            with open(self.control_path, encoding="utf-8") as file:
+                return file.read().strip()
+        except OSError:
+            return os.path.join(self.state, "control.sock")
+
+    def fits(self, socket: str) -> bool:
+        """Whether a socket of this name may lie in `state`, by the length of its path."""
+        return len(os.fsencode(os.path.join(self.state, socket))) <= SUN_PATH_MAX
+
+    def fallback_sockets(self) -> str:
+        """A short folder for sockets, in $XDG_RUNTIME_DIR or /tmp: always the same one for one vault and user."""
+        import hashlib  # noqa: PLC0415  loads OpenSSL, and is needed only here
+
+        base = os.environ.get("XDG_RUNTIME_DIR", "")
+        if not os.path.isdir(base) or len(os.fsencode(base)) > 30:
+            base = "/tmp"  # noqa: S108  the contract's place; private_folder() refuses one that someone else made
+        digest = hashlib.sha256(os.fsencode(self.vault)).hexdigest()[:16]
+        return os.path.join(base, f"aiemp-{os.getuid()}-{digest}")
+
+
+def private_folder(path: str) -> None:
+    """Make `path` a folder that only this user can enter (0700).
+
+    Raises UserError when it is someone else's or no folder: in /tmp anyone may have put it there first.
+    """
+    try:
+        os.mkdir(path, mode=0o700)
+    except FileExistsError:
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise UserError(
+                f"{path} is not a folder of yours; aiemp keeps private files there: remove or rename it"
+            ) from None
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            os.chmod(path, 0o700)
