@@ -1,0 +1,78 @@
+"""PURE. Whether what someone asked of a watcher is done, has failed, or has to be waited for."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestrator.supervise.states import State
+
+
+class Verb(StrEnum):
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What can be seen of a watcher at one moment."""
+
+    state: State
+    pid: int | None
+    generation: int  # how many processes it has had
+    wanted: bool
+    held: bool  # its start or stop waits for other watchers
+    hopeless: bool  # … for one that will not come by itself
+    reason: str | None
+    stop_held: bool = False  # it is its stop that waits
+    clean_exit: bool = False  # the last process ended with an expected exit code
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    ok: bool
+    message: str = ""  # what there is to say beside the state
+
+
+def needs(verb: Verb, view: View) -> int | None:
+    """Which generation has to be reached for `verb`, seen at the moment it is asked for. None: nothing has to be."""
+    match verb:
+        case Verb.START if view.state in {State.STARTING, State.RUNNING} and not view.held:
+            return view.generation
+        case Verb.RESUME if view.state is not State.PAUSED:
+            return None
+        case Verb.START | Verb.RESTART | Verb.RESUME:
+            return view.generation + 1
+        case Verb.STOP:
+            return view.generation
+
+
+def judge(verb: Verb, generation: int | None, view: View) -> Verdict | None:
+    """What became of `verb`, which needs `generation` (see `needs`). None: still under way."""
+    if generation is None:
+        return Verdict(ok=True, message="was not paused; its restart window is cleared")
+    if verb is Verb.STOP:
+        if view.stop_held:
+            return None
+        if view.generation > generation:
+            return Verdict(ok=True, message="was stopped, then started again by another command")
+        return None if view.held or view.pid is not None else Verdict(ok=True)
+    if view.hopeless:
+        return Verdict(ok=False, message=view.reason or "held back")
+    if view.held or (view.generation < generation and view.state is State.STOPPING and view.wanted):
+        return None
+    return _of_a_start(view)
+
+
+def _of_a_start(view: View) -> Verdict | None:
+    match view.state:
+        case State.RUNNING:
+            return Verdict(ok=True)
+        case State.STARTING:
+            return None
+        case State.EXITED:
+            return Verdict(ok=view.clean_exit, message=view.reason or "")
+        case State.STOPPED | State.STOPPING if not view.wanted:
+            return Verdict(ok=False, message="was stopped meanwhile by another command")
+        case State.STOPPED | State.STOPPING | State.BACKOFF | State.PAUSED | State.FATAL:
+            return Verdict(ok=False, message=view.reason or "")
