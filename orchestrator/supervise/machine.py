@@ -1,0 +1,140 @@
+"""The real machine under the supervisor: processes, their output, their messages."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from orchestrator.config.model import WatcherConfig
+from orchestrator.logs.capture import Capture
+from orchestrator.supervise import launch, process, usage
+from orchestrator.supervise.identity import Identity
+from orchestrator.supervise.notify import NotifySockets
+from orchestrator.supervise.states import Death
+from orchestrator.threads import in_thread
+
+log = logging.getLogger(__name__)
+
+LAST_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """A process as it was started: enough for the next daemon to know it again, and whether it is still up to date."""
+
+    identity: Identity
+    fingerprint: str
+    dry_run: bool = False  # what its DRY_RUN says
+
+
+class RealMachine:
+    """Implements supervisor.Machine."""
+
+    def __init__(self, around: launch.Surroundings, capture: Capture, sockets: NotifySockets) -> None:
+        self.launched: dict[str, Launched] = {}  # by watcher, its latest process
+        self._around = around
+        self._capture = capture
+        self._sockets = sockets
+        self._processes = process.Processes()
+
+    def close(self) -> None:
+        """Let go of everything. Processes that still live are not touched."""
+        self._processes.close()
+        self._sockets.close_all()
+
+    def use_dry_run(self, dry_run: bool) -> None:  # noqa: FBT001  the name says it
+        """Tell watchers started from now on whether this is a dry run."""
+        self._around = replace(self._around, dry_run=dry_run)
+
+    # --- keeper.Host ---
+
+    def spawn(self, watcher: WatcherConfig) -> int:
+        program = launch.program(watcher, self._around, self._sockets.path(watcher.name))
+        try:
+            self._sockets.open(watcher.name)
+            self._capture.open(watcher.name)
+            output = self._capture.writer(watcher.name)
+        except OSError as error:
+            raise process.SpawnTrouble(
+                f"its pipe or socket cannot be made: {error.strerror}", transient=error.errno in process.TRANSIENT
+            ) from error
+        try:
+            self._capture.boundary(watcher.name)
+            pid = self._processes.spawn(program, output)
+        finally:
+            os.close(output)
+        self.launched.pop(watcher.name, None)
+        with suppress(OSError):  # no descriptor left: then the next daemon has to find it by its environment
+            identity = Identity.of(pid)
+            if identity is not None:  # else it is dead already, which will be heard of in a moment
+                fingerprint = launch.fingerprint(watcher.launch)
+                self.launched[watcher.name] = Launched(identity, fingerprint, self._around.dry_run)
+        return pid
+
+    def signal(self, pid: int, number: int) -> None:
+        process.signal_group(pid, number)
+
+    def last_lines(self, name: str) -> list[str]:
+        try:
+            return self._capture.last_lines(name, LAST_LINES)
+        except KeyError:  # its pipe could not be made, so nothing was ever said
+            return []
+
+    # --- supervisor.Machine ---
+
+    def adopt(self, name: str, launched: Launched) -> bool:
+        """Hear of the death of a process that an earlier daemon started; False when it is gone."""
+        try:
+            self._processes.adopt(launched.identity.pid)
+        except OSError:
+            return False
+        # Watched first, looked at afterwards: now the PID cannot be passed on to a stranger unheard.
+        if not launched.identity.lives():
+            self._processes.disown(launched.identity.pid)
+            return False
+        self.launched[name] = launched
+        return True
+
+    def unheard(self, name: str, pid: int) -> bool:
+        """Whether an adopted process writes into a pipe of its watcher's that was removed, and would block one day."""
+        try:
+            output = os.readlink(f"/proc/{pid}/fd/1")  # noqa: PTH115  hot path's neighbour: strings
+        except OSError:
+            return False
+        return output == f"{self._around.places.pipes}/{name} (deleted)"
+
+    def deaths(self) -> Iterable[tuple[int, Death]]:
+        return self._processes.ended()
+
+    async def wait_for_death(self) -> None:
+        await self._processes.wait()
+
+    def living_groups(self, pids: Collection[int]) -> set[int]:
+        return process.living_groups(pids)
+
+    def messages(self) -> Iterator[tuple[str, dict[str, str]]]:
+        return self._sockets.messages()
+
+    async def wait_for_message(self) -> None:
+        await self._sockets.wait()
+
+    async def settle(self, name: str) -> None:
+        with suppress(KeyError):  # its pipe could not be made
+            await asyncio.wrap_future(self._capture.settle(name))
+
+    async def tree_rss(self, pids: Sequence[int]) -> Mapping[int, int]:
+        return await in_thread(usage.tree_rss, pids)
+
+    def open(self, name: str) -> None:
+        try:
+            self._sockets.open(name)
+            self._capture.open(name)
+        except OSError as error:  # tried again when it is started, and then it is that watcher's trouble alone
+            log.warning("%s: its pipe or socket cannot be made yet: %s", name, error.strerror)
+
+    def forget(self, name: str) -> None:
+        self.launched.pop(name, None)
+        self._sockets.close(name)
+        self._capture.forget(name)
