@@ -1,0 +1,371 @@
+"""The SQLite database: what happened, what the watchers were last known to do, and which processes may outlive us."""
+
+import asyncio
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import anyio
+
+from orchestrator.clock import rfc3339
+from orchestrator.errors import UserError
+from orchestrator.events import Fact
+from orchestrator.store.opening import NewerDatabase, is_damage, open_or_replace, replace
+from orchestrator.store.pending import Ask, Batch, Pending, Write
+from orchestrator.store.writing import KEEP_RESTARTS, as_text, insert_facts, transaction
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RETRY: Final = 5.0  # seconds until a write that failed is tried again
+CLOSE_LIMIT: Final = 5.0  # seconds that an orderly stop waits for a disk that hangs
+
+# Keys of the problems reported; the first one comes and goes, the others stay until the next start.
+UNWRITABLE: Final = "database"
+DAMAGED: Final = "database-damaged"
+NEWER: Final = "database-newer"
+
+OnProblem = Callable[[str, str | None], None]
+
+
+class Unavailable(UserError):
+    """The database cannot be used just now, or not any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownProcess:
+    """A watcher's process, as the next daemon must know it to adopt it after this one was killed."""
+
+    name: str
+    pid: int
+    start_time: int  # clock ticks since boot (/proc/PID/stat, field 22): with pid and boot_id it names one process
+    boot_id: str
+    command: str  # a hash of what was started
+    spec: Mapping[str, Any]  # whatever else adoption needs, as JSON
+    wanted: bool
+
+
+class Database:
+    """One connection in one thread of its own; nothing here blocks the event loop.
+
+    `record`, `save_*` and `forget_*` only queue, and never fail: while the disk is full they wait, and are tried again.
+    What is awaited is answered after everything queued before it. An awaited write survives a power cut
+    (`synchronous = FULL`); everything else survives the death of the daemon as soon as its batch is committed.
+    `on_problem(key, text)` is called in the event loop, with None for the text when the problem is over.
+    """
+
+    def __init__(self, path: str, *, now: Callable[[], datetime], on_problem: OnProblem) -> None:
+        self._path = path
+        self._now = now
+        self._on_problem = on_problem
+        self._pending = Pending()
+        self._opened: Future[None] = Future()
+        self._ended: Future[None] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        # Used by the thread alone:
+        self._connection: sqlite3.Connection | None = None
+        self._lost = False  # the file is a newer version's: there is nothing to write to
+        self._unwritable = False
+        self._taken: list[Ask] = []  # the questions that wait for the batch in work
+        self._current: dict[str, Write] = {}  # what a new file must be told at once when it replaces a damaged one
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        for future in (self._opened, self._ended):
+            future.set_running_or_notify_cancel()  # from now on a cancelled waiter leaves it to the thread to fill
+        # A daemon thread: one that hangs on a dead disk must not keep the process from ending.
+        threading.Thread(target=self._run, name="database", daemon=True).start()
+        await asyncio.wrap_future(self._opened)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is left and close the file; raises what ended the thread, if anything did."""
+        self._pending.finish()
+        with anyio.move_on_after(CLOSE_LIMIT, shield=True) as scope:
+            await asyncio.wrap_future(self._ended)
+        if scope.cancelled_caught:
+            log.error("the disk did not take the last events within %g s; they are not in %s", CLOSE_LIMIT, self._path)
+
+    def record(self, fact: Fact) -> None:
+        """Remember `fact`. When the disk cannot keep up with a crash loop, a note says how many facts are missing."""
+        self._pending.add(fact)
+
+    def save_watchers(self, statuses: Iterable[Mapping[str, Any]]) -> None:
+        """Make these the watchers' last known states, and forget all others. Each has a `name`; order is kept."""
+        rows, now = tuple(dict(status) for status in statuses), self._now
+
+        def write(connection: sqlite3.Connection) -> None:
+            at = rfc3339(now())
+            connection.execute("DELETE FROM watchers")
+            connection.executemany(
+                "INSERT INTO watchers (name, status, updated_at) VALUES (?, ?, ?)",
+                [(row["name"], as_text(row), at) for row in rows],
+            )
+
+        self._pending.put("watchers", write, urgent=False)
+
+    def save_process(self, process: KnownProcess) -> None:
+        """Remember the process that runs a watcher; written within milliseconds (`flush` waits for it)."""
+        row = (
+            process.name,
+            process.pid,
+            process.start_time,
+            process.boot_id,
+            process.command,
+            as_text(process.spec),
+            process.wanted,
+        )
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("REPLACE INTO processes VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+        self._pending.put(f"process {process.name}", write, urgent=True)
+
+    def forget_process(self, name: str) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM processes WHERE name = ?", (name,))
+
+        self._pending.put(f"process {name}", write, urgent=True)
+
+    async def started(self, *, pid: int, boot_id: str, version: str) -> dict[str, Any] | None:
+        """Remember that this daemon runs. Gives the one before it: pid, boot_id, started_at, stopped_at, version.
+
+        `stopped_at` is None when that one did not stop in order. None when there was none, or nothing is known of it.
+        """
+        row = (pid, boot_id, rfc3339(self._now()), version)
+
+        def read(connection: sqlite3.Connection) -> dict[str, Any] | None:
+            cursor = connection.execute("SELECT pid, boot_id, started_at, stopped_at, version FROM daemon")
+            names = [column[0] for column in cursor.description]
+            found = cursor.fetchone()
+            return None if found is None else dict(zip(names, found, strict=True))
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("REPLACE INTO daemon VALUES (1, ?, ?, ?, NULL, ?)", row)
+
+        previous = await self._read(read, otherwise=None)
+        self._pending.put("daemon", write, urgent=False)
+        return previous
+
+    async def stopped(self) -> None:
+        """Remember that this daemon stopped in order; written when this returns, if the disk allows."""
+        at = rfc3339(self._now())
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("UPDATE daemon SET stopped_at = ?", (at,))
+
+        with suppress(Unavailable):  # reported already
+            await self._ask(write, write=True)
+
+    async def flush(self) -> bool:
+        """Wait until everything queued so far is committed; False when the disk does not allow it."""
+        try:
+            await self._ask(lambda _: None, write=True)
+        except Unavailable:
+            return False
+        return True
+
+    async def events(self, limit: int = 1000) -> list[dict[str, Any]]:
+        """The newest `limit` facts, oldest first, as `Fact.as_json` gives them."""
+
+        def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+            rows = connection.execute("SELECT fact FROM events ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+            return [json.loads(text) for (text,) in reversed(rows)]
+
+        return await self._read(read, otherwise=[])
+
+    async def restarts(self, name: str, limit: int = KEEP_RESTARTS) -> list[dict[str, Any]]:
+        """The newest `limit` automatic restarts of a watcher, oldest first: `at` (RFC 3339, UTC) and `cause`."""
+
+        def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+            rows = connection.execute(
+                "SELECT at, cause FROM restarts WHERE name = ? ORDER BY id DESC LIMIT ?", (name, limit)
+            ).fetchall()
+            return [{"at": at, "cause": cause} for at, cause in reversed(rows)]
+
+        return await self._read(read, otherwise=[])
+
+    async def processes(self) -> list[KnownProcess]:
+        """The processes that the last daemon left in the table: those it did not live to see the end of."""
+
+        def read(connection: sqlite3.Connection) -> list[KnownProcess]:
+            rows = connection.execute(
+                "SELECT name, pid, start_time, boot_id, command, spec, wanted FROM processes ORDER BY name"
+            )
+            return [
+                KnownProcess(
+                    name=name,
+                    pid=pid,
+                    start_time=start_time,
+                    boot_id=boot_id,
+                    command=command,
+                    spec=json.loads(spec),
+                    wanted=bool(wanted),
+                )
+                for name, pid, start_time, boot_id, command, spec, wanted in rows
+            ]
+
+        return await self._read(read, otherwise=[])
+
+    async def _read(self, apply: Callable[[sqlite3.Connection], T], *, otherwise: T) -> T:
+        try:
+            return await self._ask(apply, write=False)
+        except Unavailable:
+            return otherwise
+
+    async def _ask(self, apply: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+        """What `apply` gives in the database's thread. Raises Unavailable."""
+        ask = Ask(apply, write)
+        if not self._pending.ask(ask):
+            raise Unavailable(f"{self._path} is closed")
+        result: T = await asyncio.wrap_future(ask.done)
+        return result
+
+    # From here on everything runs in the thread.
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # the boundary: nobody is above a thread; __aexit__ raises it in the event loop
+            log.exception("the database's thread failed")
+            self._report(UNWRITABLE, f"nothing is written to {self._path} any more: {error!r}; restart the daemon")
+            failure: Exception | None = error
+        else:
+            failure = None
+        for ask in self._taken:
+            if not ask.done.done():
+                ask.done.set_exception(Unavailable(f"{self._path} is closed"))
+        for ask in self._pending.close():
+            if ask.done.set_running_or_notify_cancel():
+                ask.done.set_exception(Unavailable(f"{self._path} is closed"))
+        if not self._opened.done():
+            self._opened.set_result(None)
+        if failure is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(failure)
+
+    def _serve(self) -> None:
+        pause = 0.0
+        self._ready()
+        self._opened.set_result(None)
+        try:
+            while batch := self._pending.take(pause):
+                self._begin(batch.asks)
+                committed = self._write(batch)
+                if not committed:
+                    self._begin(self._pending.give_back(batch))
+                for ask in self._taken:
+                    self._answer(ask, committed=committed)
+                self._taken.clear()
+                if not committed and self._pending.closing:
+                    return
+                pause = 0.0 if committed else RETRY
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+
+    def _begin(self, asks: Iterable[Ask]) -> None:
+        """Take these questions on, except those that nobody waits for any more."""
+        self._taken += [ask for ask in asks if ask.done.set_running_or_notify_cancel()]
+
+    def _ready(self) -> sqlite3.Connection | None:
+        """The connection, opened if there is none yet; None while there is nothing to write to."""
+        if self._connection is None and not self._lost:
+            try:
+                self._use(*open_or_replace(self._path, self._now()))
+            except NewerDatabase as error:
+                self._lost = True
+                self._report(NEWER, str(error))
+            except (sqlite3.Error, OSError) as error:
+                self._failed(error)
+        return self._connection
+
+    def _use(self, connection: sqlite3.Connection, damage: str | None) -> None:
+        if damage:
+            self._report(DAMAGED, damage)
+        try:
+            with transaction(connection):
+                for write in self._current.values():
+                    write(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _write(self, batch: Batch) -> bool:
+        """Commit a batch; False when it must be tried again later."""
+        connection = self._ready()
+        if connection is None:
+            return self._lost
+        try:
+            try:
+                self._commit(connection, batch)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise
+                connection = self._begin_anew(connection, error)
+                self._commit(connection, batch)
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return False
+        self._current |= batch.writes
+        if self._unwritable:
+            self._unwritable = False
+            self._report(UNWRITABLE, None)
+        return True
+
+    def _begin_anew(self, damaged: sqlite3.Connection, error: sqlite3.Error) -> sqlite3.Connection:
+        self._connection = None
+        # Closed first: a connection removes its -wal by name, and by then the name would be the new file's.
+        with suppress(sqlite3.Error):
+            damaged.close()
+        connection, text = replace(self._path, self._now(), why=str(error))
+        self._use(connection, text)
+        return connection
+
+    def _commit(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        with transaction(connection):
+            insert_facts(connection, batch.facts, batch.dropped)
+            for write in batch.writes.values():
+                write(connection)
+
+    def _answer(self, ask: Ask, *, committed: bool) -> None:
+        if self._connection is None or (ask.write and not committed):
+            ask.done.set_exception(Unavailable(f"{self._path} cannot be written just now"))
+            return
+        try:
+            if ask.write:
+                with transaction(self._connection, durable=True):
+                    result = ask.apply(self._connection)
+            else:
+                result = ask.apply(self._connection)
+        except (sqlite3.Error, ValueError, TypeError) as error:  # the last two: a row that no version of aiemp wrote
+            log.warning("%s: %s", self._path, error)
+            ask.done.set_exception(Unavailable(f"{self._path}: {error}"))
+        else:
+            ask.done.set_result(result)
+
+    def _failed(self, error: Exception) -> None:
+        self._unwritable = True
+        self._report(
+            UNWRITABLE,
+            f"{self._path} cannot be written ({error}); events wait in memory and it is tried again every {RETRY:g} s: "
+            "see that the disk has space and the file is yours",
+        )
+
+    def _report(self, key: str, text: str | None) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the event loop is closed: nobody is left to tell
+                self._loop.call_soon_threadsafe(self._on_problem, key, text)

@@ -1,0 +1,27 @@
+"""The watchers' last known states, for `aiempctl status` when no daemon answers. Only reads; loads next to nothing."""
+
+import json
+import os
+import sqlite3
+from typing import Any
+
+
+def watchers(path: str) -> list[dict[str, Any]]:
+    """What the last daemon wrote about each watcher, in the configuration's order; [] when it cannot be read.
+
+    `path` is the database. The objects are those of `status --json` at that time: their states are history.
+    """
+    uri = "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro"
+    if not os.path.exists(path + "-wal"):  # noqa: PTH110  pathlib would cost more than all of this
+        # Nobody has it open. Without this SQLite would want to make a -wal, which a read-only disk does not allow.
+        uri += "&immutable=1"
+    try:
+        connection = sqlite3.connect(uri, uri=True)
+        try:
+            rows = connection.execute("SELECT status FROM watchers ORDER BY rowid").fetchall()
+        finally:
+            connection.close()
+        statuses = [json.loads(text) for (text,) in rows]
+    except (sqlite3.Error, ValueError, TypeError):
+        return []
+    return [status for status in statuses if isinstance(status, dict)]
