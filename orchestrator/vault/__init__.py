@@ -1,0 +1,1 @@
+"""What the daemon keeps in and writes into the vault."""

@@ -1,0 +1,110 @@
+"""PURE. The health table of the Dashboard: status in, the same bytes out for the same status.
+
+Nothing that changes by itself (processor, memory, uptime) is in it: every difference is a write to the user's vault.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any, Final
+
+HEADERS: Final = ("Component", "Status", "Since", "Details")
+CELL_MAX: Final = 500  # characters of text in one cell; a reason can quote several lines of a watcher's output
+
+_LIGHTS: Final = {
+    "running": "🟢",
+    "starting": "🟡",
+    "backoff": "🟡",
+    "stopping": "🟡",
+    "stopped": "⚪",
+    "exited": "⚪",
+    "paused": "🔴",
+    "fatal": "🔴",
+}
+# What would become markup in Obsidian or GitHub inside a cell: a cell's border, emphasis, code, links, math, struck-out
+# text, highlights, comments, tags. What is no markup where it stands, as the underscore inside a word, stays readable.
+_MARKUP: Final = re.compile(r"[\\|*`\[$]|~(?!/)|==|%%|(?<![^\W_])_|_(?![^\W_])|(?<!\w)#(?=\w)")
+_TURNS: Final = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+_HTML: Final = re.compile(r"<|&(?=#|\w+;)")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `since` is aware; `details` is any text."""
+
+    component: str
+    status: str
+    since: datetime | None = None
+    details: str = ""
+
+
+def supervisor_row(supervisor: Mapping[str, Any], since: datetime | None) -> Row:
+    """The row of the `supervisor` of `status --json`; `since` is when it started (it carries only an uptime)."""
+    details = ["dry run"] if supervisor.get("dry_run") else []
+    details += supervisor.get("problems", ())
+    return Row("supervisor", str(supervisor["state"]), since, " · ".join(details))
+
+
+def watcher_row(watcher: Mapping[str, Any]) -> Row:
+    """The row of one of the `watchers` of `status --json`."""
+    state = str(watcher["state"])
+    details = []
+    if reason := watcher.get("reason"):
+        details.append(str(reason))
+    if state in {"starting", "running"} and (said := watcher.get("status_text")):
+        details.append(str(said))
+    if restarts := watcher.get("restarts", 0):
+        details.append("1 restart" if restarts == 1 else f"{restarts} restarts")
+    told = reason or state in {"stopped", "stopping"}  # a reason names the ending; one that was asked for is no news
+    if (restarts or state == "exited") and not told and (ending := _ending(watcher.get("last_exit"))):
+        details.append(f"last ended with {ending}")
+    since = watcher.get("since")
+    return Row(str(watcher["name"]), state, datetime.fromisoformat(since) if since else None, " · ".join(details))
+
+
+def table(rows: Sequence[Row], zone: tzinfo, checked: datetime) -> bytes:
+    """The table in GitHub's Markdown, UTF-8 with LF line endings, its times in `zone`.
+
+    The first row's Details end with `checked`, when all this was last known to be true: so a table that nobody
+    keeps any more can be told from a fresh one.
+    """
+    lines = [_line(HEADERS), _line(["---"] * len(HEADERS))]
+    for number, row in enumerate(rows):
+        details = _cell(row.details)
+        if number == 0:
+            seen = f"checked {checked.astimezone(zone):%H:%M on %Y-%m-%d}"
+            details = f"{details} · {seen}" if details else seen
+        since = "–" if row.since is None else f"{row.since.astimezone(zone):%Y-%m-%d %H:%M}"
+        light = _LIGHTS.get(row.status, "⚪")
+        lines.append(_line([_cell(row.component), f"{light} {_cell(row.status)}", since, details]))
+    return "".join(lines).encode()
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _cell(text: str) -> str:
+    """`text` as it is to be read, in one cell: one line, nothing in it markup, cut at CELL_MAX."""
+    visible = "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp"} else c for c in text if not _invisible(c))
+    words = " ".join(visible.split())
+    if len(words) > CELL_MAX:
+        words = words[: CELL_MAX - 1] + "…"
+    escaped = _MARKUP.sub(lambda found: "".join(f"\\{c}" for c in found[0]), words)
+    return _HTML.sub(lambda found: "&lt;" if found[0] == "<" else "&amp;", escaped)
+
+
+def _invisible(character: str) -> bool:
+    """Lone surrogates, which UTF-8 cannot hold, and what turns the direction of the text around it."""
+    return unicodedata.category(character) == "Cs" or unicodedata.bidirectional(character) in _TURNS
+
+
+def _ending(last_exit: Mapping[str, Any] | None) -> str:
+    if last_exit is None:
+        return ""
+    if signal := last_exit.get("signal"):
+        return str(signal)
+    code = last_exit.get("code")
+    return "" if code is None else f"exit code {code}"
