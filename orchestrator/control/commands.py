@@ -1,0 +1,192 @@
+"""The one door: every verb of `aiempctl` as a method, used alike by the socket and by whatever else comes to knock."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from orchestrator.control import protocol
+from orchestrator.control.protocol import RpcError
+from orchestrator.control.server import Progress
+from orchestrator.control.status import StatusSource
+from orchestrator.errors import ConfigInvalid, UserError
+from orchestrator.logs.follow import last_lines
+from orchestrator.places import Places
+from orchestrator.supervise.changes import Change, Kind
+from orchestrator.supervise.supervisor import Supervisor
+from orchestrator.supervise.verdict import Verb, Verdict
+from orchestrator.threads import in_thread
+
+SLACK = 10.0  # seconds that a command may take beyond what the watchers' own time limits explain
+
+
+class Daemon(Protocol):
+    """What commands ask of the daemon as a whole."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        ...
+
+    async def started(self) -> None:
+        """Return when the daemon has begun to do its work."""
+        ...
+
+    async def reload(self, *, plan: bool) -> tuple[list[Change], list[str]]:
+        """Read the configuration again; give the watchers' changes and the changed settings. Raises ConfigInvalid."""
+        ...
+
+    async def remember(self) -> None:
+        """Return when the watchers' states are on disk, or a second has passed."""
+        ...
+
+    def shut_down(self) -> None:
+        """Begin to stop in order."""
+        ...
+
+    async def events(self, limit: int) -> list[dict[str, Any]]: ...
+
+
+class Commands:
+    """Carries out commands. Each gives a JSON value or raises RpcError."""
+
+    def __init__(self, daemon: Daemon, supervisor: Supervisor, status: StatusSource, places: Places) -> None:
+        self._daemon = daemon
+        self._supervisor = supervisor
+        self._status = status
+        self._places = places
+        self._methods: dict[str, Callable[[dict[str, Any], Progress], Awaitable[Any]]] = {
+            "status": self._show_status,
+            "start": self._verb(Verb.START),
+            "stop": self._verb(Verb.STOP),
+            "restart": self._verb(Verb.RESTART),
+            "resume": self._verb(Verb.RESUME),
+            "signal": self._signal,
+            "tail": self._tail,
+            "reload": self._reload,
+            "events": self._events,
+            "shutdown": self._shutdown,
+        }
+
+    async def handle(self, method: str, params: dict[str, Any], progress: Progress) -> Any:
+        """Carry out one checked call (see protocol.called)."""
+        return await self._methods[method](params, progress)
+
+    def _names(self, patterns: Sequence[str]) -> list[str]:
+        names, unknown = self._supervisor.match(patterns)
+        if unknown:
+            known = list(self._supervisor.keepers)
+            listed = f"there are {', '.join(known)}" if known else "there are none"
+            raise RpcError(
+                protocol.UNKNOWN_NAME,
+                f"no watcher is called {', '.join(unknown)}; {listed}",
+                {"unknown": unknown, "known": known},
+            )
+        return names
+
+    def _meant(self, verb: Verb, patterns: Sequence[str]) -> list[str]:
+        """As `_names`; but `all` and globs don't mean the disabled ones where something is to be started."""
+        keepers = self._supervisor.keepers
+        names = self._names(patterns)
+        return [name for name in names if verb is Verb.STOP or name in patterns or keepers[name].config.enabled]
+
+    async def _ready(self) -> None:
+        """Wait until the daemon has adopted and started what it should: before that, a start could make a twin."""
+        await self._daemon.started()
+        if self._daemon.stopping:
+            raise RpcError(protocol.SHUTTING_DOWN, "the daemon is shutting down")
+
+    async def _show_status(self, params: dict[str, Any], _: Progress) -> Any:
+        patterns = params["names"]
+        return await self._status.whole(None if patterns is None else self._names(patterns))
+
+    def _verb(self, verb: Verb) -> Callable[[dict[str, Any], Progress], Awaitable[Any]]:
+        async def carry_out(params: dict[str, Any], progress: Progress) -> Any:
+            await self._ready()
+            asked = self._supervisor.ask(verb, self._meant(verb, params["names"]), person=True)
+            progress.text = lambda: self._doing(verb, asked)
+            timeout = params["timeout"] if params["timeout"] is not None else self._patience(asked)
+            verdicts = await self._supervisor.wait(verb, asked, timeout)
+            await self._daemon.remember()  # what is acknowledged is on disk, should the daemon be killed now
+            return {"results": [self._result(name, verdicts[name]) for name in asked]}
+
+        return carry_out
+
+    def _patience(self, names: Sequence[str] | dict[str, int | None]) -> float:
+        """Seconds after which something must have come of it, by the watchers' own limits, one after the other."""
+        policies = [self._supervisor.keepers[name].config.policy for name in names]
+        return SLACK + sum(each.stop_timeout + max(each.start_seconds, each.ready_timeout) for each in policies)
+
+    def _doing(self, verb: Verb, asked: dict[str, int | None]) -> str:
+        keepers = self._supervisor.keepers
+        states = [f"{name} {keepers[name].state}" for name in asked if name in keepers]
+        return f"{verb}: {', '.join(states[:5])}{' …' if len(states) > 5 else ''}"
+
+    def _result(self, name: str, verdict: Verdict) -> dict[str, Any]:
+        keeper = self._supervisor.keepers.get(name)
+        return {
+            "name": name,
+            "ok": verdict.ok,
+            "state": "stopped" if keeper is None else keeper.state.value,
+            "pid": None if keeper is None else keeper.pid,
+            "message": verdict.message,
+        }
+
+    async def _signal(self, params: dict[str, Any], _: Progress) -> Any:
+        await self._ready()
+        number = signal_number(params["signal"])
+        names = self._names(params["names"])
+        return {"results": [self._result(name, self._supervisor.signal(name, number)) for name in names]}
+
+    async def _tail(self, params: dict[str, Any], _: Progress) -> Any:
+        names = self._names([params["name"]])
+        if len(names) != 1:
+            raise RpcError(protocol.INVALID_PARAMS, f"tail shows one watcher at a time, not {', '.join(names)}")
+        path = self._places.watcher_log(names[0])
+        await self._supervisor.settle(names[0])
+        text = await in_thread(last_lines, path, params["lines"])
+        return {"name": names[0], "path": path, "text": text.decode("utf-8", errors="replace")}
+
+    async def _reload(self, params: dict[str, Any], _: Progress) -> Any:
+        await self._ready()
+        before = {name: keeper.pid for name, keeper in self._supervisor.keepers.items()}
+        try:
+            changes, settings = await self._daemon.reload(plan=params["plan"])
+        except ConfigInvalid as error:
+            raise RpcError(
+                protocol.CONFIG_INVALID,
+                "the configuration is invalid; nothing was changed",
+                {"problems": error.problems},
+            ) from error
+        except UserError as error:
+            raise RpcError(protocol.FAILED, str(error)) from error
+        return {
+            "plan": params["plan"],
+            "changes": [
+                {
+                    "name": change.name,
+                    "change": change.kind.value,
+                    "keys": list(change.keys),
+                    "pid": before.get(change.name) if change.kind in {Kind.RESTART, Kind.REMOVED} else None,
+                }
+                for change in changes
+            ],
+            "settings": settings,
+        }
+
+    async def _events(self, params: dict[str, Any], _: Progress) -> Any:
+        return {"events": await self._daemon.events(params["limit"])}
+
+    async def _shutdown(self, _: dict[str, Any], __: Progress) -> Any:
+        self._daemon.shut_down()
+        return {"pid": os.getpid()}
+
+
+def signal_number(text: str) -> int:
+    """`HUP`, `SIGHUP` or `1` as a number. Raises RpcError."""
+    name = text.upper()
+    name = name if name.startswith("SIG") else f"SIG{name}"
+    try:
+        return signal.Signals(int(text)) if text.isdigit() else signal.Signals[name]
+    except (KeyError, ValueError):
+        raise RpcError(protocol.INVALID_PARAMS, f"there is no signal {text!r}; write HUP, SIGHUP or 1") from None

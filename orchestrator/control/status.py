@@ -1,0 +1,88 @@
+"""What `status` answers: the supervisor, its watchers, tasks and the vault as one JSON object of the contract."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from orchestrator import __version__
+from orchestrator.clock import Clock
+from orchestrator.config.model import Config
+from orchestrator.problems import Problems
+from orchestrator.supervise.machine import Launched
+from orchestrator.supervise.supervisor import Supervisor
+from orchestrator.supervise.usage import Meter, Usage
+from orchestrator.threads import in_thread
+from orchestrator.vault import folders
+
+
+class StatusSource:
+    """Looks at everything at once. `state` and `config` are kept up to date by the app."""
+
+    def __init__(
+        self,
+        config: Config,
+        supervisor: Supervisor,
+        launched: Mapping[str, Launched],
+        problems: Problems,
+        clock: Clock,
+    ) -> None:
+        self.config = config
+        self.state = "starting"
+        self.started_at = clock.now()
+        self._started = clock.monotonic()
+        self._supervisor = supervisor
+        self._launched = launched
+        self._problems = problems
+        self._clock = clock
+        self._meter = Meter()
+
+    def supervisor(self) -> dict[str, Any]:
+        unserved = self.config.unserved
+        notes = [f"tasks are configured but not run by this version: {', '.join(unserved)}"] if unserved else []
+        return {
+            "state": self.state,
+            "pid": os.getpid(),
+            "version": __version__,
+            "uptime_seconds": round(self._clock.monotonic() - self._started, 3),
+            "vault": str(self.config.vault),
+            "dry_run": self.config.dry_run,
+            "scheduler": "idle",
+            "problems": self._problems.lines() + self._dry_run_mismatches() + notes,
+        }
+
+    def _dry_run_mismatches(self) -> list[str]:
+        """Name the watchers whose process was told something else about the dry run than is configured now."""
+        keepers, dry_run = self._supervisor.keepers, self.config.dry_run
+        others = [
+            name
+            for name, launched in self._launched.items()
+            if launched.dry_run is not dry_run and name in keepers and keepers[name].pid == launched.identity.pid
+        ]
+        if not others:
+            return []
+        old, names = str(not dry_run).lower(), " ".join(others)
+        return [f"started with DRY_RUN={old} and still running: {names}; `aiempctl restart {names}` changes that"]
+
+    def watchers(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Give the watchers' objects, without what only a look at their processes tells."""
+        keepers = self._supervisor.keepers
+        return [keepers[name].describe() for name in (keepers if names is None else names)]
+
+    async def whole(self, names: Sequence[str] | None = None) -> dict[str, Any]:
+        """Give the object of `status --json`, with only the watchers `names` when given."""
+        watchers = self.watchers(names)
+        pids = [watcher["pid"] for watcher in watchers if watcher["pid"] is not None]
+        wall = self._clock.now().timestamp()
+        usage: Mapping[int, Usage] = {}
+        with suppress(OSError):  # no thread left: then without
+            usage = await in_thread(self._meter.sample, pids, wall) if pids else {}
+        for watcher in watchers:
+            used = usage.get(watcher["pid"])
+            if used is not None:
+                watcher["cpu_percent"], watcher["rss_bytes"] = used.cpu_percent, used.rss_bytes
+        try:
+            counts = await in_thread(folders.counts, str(self.config.vault))
+        except OSError:  # no thread left
+            counts = folders.counts(str(self.config.vault))
+        return {"supervisor": self.supervisor(), "watchers": watchers, "tasks": [], "vault": counts}

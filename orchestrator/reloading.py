@@ -1,0 +1,153 @@
+"""Reads the configuration again and lets it take effect: on SIGHUP, and by command."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.clock import Clock
+from orchestrator.config.load import load
+from orchestrator.config.model import Config
+from orchestrator.descriptors import make_room
+from orchestrator.errors import UserError
+from orchestrator.events import Bus, ConfigReloaded
+from orchestrator.problems import Problems
+from orchestrator.supervise.changes import Change, Kind, compare, differing
+from orchestrator.supervise.launch import fingerprint
+from orchestrator.supervise.machine import Launched
+from orchestrator.supervise.states import State
+from orchestrator.supervise.supervisor import Supervisor
+from orchestrator.supervise.verdict import Verb
+
+log = logging.getLogger(__name__)
+
+NOT_SETTINGS = frozenset({"file", "watchers", "unserved"})
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration comes from, with what the command line said on top of it."""
+
+    file: Path
+    vault: Path | None = None
+    dry_run: bool | None = None
+
+    def load(self) -> Config:
+        return load(self.file, environ=os.environ, vault=self.vault, dry_run=self.dry_run)
+
+
+class Reloader:
+    """Holds the configuration in force."""
+
+    def __init__(
+        self,
+        source: Source,
+        config: Config,
+        supervisor: Supervisor,
+        launched: Mapping[str, Launched],
+        *,
+        bus: Bus,
+        problems: Problems,
+        clock: Clock,
+        apply_settings: Callable[[Config], None],
+    ) -> None:
+        self.config = config
+        self._source = source
+        self._supervisor = supervisor
+        self._launched = launched
+        self._bus = bus
+        self._problems = problems
+        self._clock = clock
+        self._apply_settings = apply_settings
+
+    def reload(self, *, plan: bool) -> tuple[list[Change], list[str]]:
+        """Give the watchers' changes and the changed settings; unless it is only a plan, let them take effect.
+
+        Raises ConfigInvalid, or UserError when the vault is another: then nothing was changed.
+        """
+        try:
+            new = self._load()
+        except UserError as error:
+            if not plan:
+                first = str(error).partition("\n")[0]
+                self._problems.report("reload", f"reload refused, the old configuration stays: {first}")
+            raise
+        old = self.config
+        changes = [self._as_it_is(change) for change in compare(old.watchers, new.watchers, self._stale(new))]
+        settings = [f"supervisor.{key}" for key in differing(old, new) if key.split(".")[0] not in NOT_SETTINGS]
+        if not plan:
+            self._problems.clear("reload")
+            self._take_effect(new, changes)
+        return changes, settings
+
+    def _as_it_is(self, change: Change) -> Change:
+        """Restart only what runs or is about to: what is stopped, exited or paused takes it up when it is started."""
+        if change.kind is Kind.RESTART and not self._concerned(change.name) and not self._fatal(change.name):
+            return replace(change, kind=Kind.UPDATE)
+        return change
+
+    def _load(self) -> Config:
+        new = self._source.load()
+        if new.vault != self.config.vault:
+            raise UserError(
+                f"{new.file}: supervisor.vault is another now ({new.vault}); a daemon serves one vault all its life: "
+                "stop it and start it again"
+            )
+        return new
+
+    def _stale(self, config: Config) -> set[str]:
+        """Find the watchers whose env_file has other content than when their process was started."""
+        return {
+            name
+            for name, launched in self._launched.items()
+            if name in config.watchers
+            and name in self.config.watchers
+            and config.watchers[name].launch.env_file is not None
+            and fingerprint(self.config.watchers[name].launch) != launched.fingerprint
+        }
+
+    def _take_effect(self, new: Config, changes: list[Change]) -> None:
+        old = self.config
+        self.config = new
+        self._apply_settings(new)
+        by_kind = {kind: [change.name for change in changes if change.kind is kind] for kind in Kind}
+        if (short := make_room(len(new.watchers))) is not None:
+            log.warning("%s", short)
+        for watcher in new.watchers.values():
+            self._supervisor.add(watcher)  # first: who no longer depends on a removed one must not hold back its stop
+        # Those not wanted any more before any start: what replaces them may need the same port or file.
+        self._supervisor.remove(by_kind[Kind.REMOVED])
+        restarted = by_kind[Kind.RESTART]
+        start = [name for name in by_kind[Kind.ADDED] if new.watchers[name].autostart and new.watchers[name].enabled]
+        stop = list[str]()
+        for name in by_kind[Kind.UPDATE] + by_kind[Kind.RESTART]:
+            before, after = old.watchers[name], new.watchers[name]
+            if not after.enabled:
+                stop.append(name)
+            elif (not before.enabled and after.autostart) or self._fatal(name):
+                start.append(name)
+        if stop:
+            self._supervisor.ask(Verb.STOP, stop)
+        restarted = [name for name in restarted if name not in stop]
+        if restarted:
+            self._supervisor.renew(restarted)
+        if start:
+            self._supervisor.ask(Verb.START, start)
+        self._bus.publish(
+            ConfigReloaded(
+                at=self._clock.now(),
+                added=tuple(by_kind[Kind.ADDED]),
+                removed=tuple(by_kind[Kind.REMOVED]),
+                restarted=tuple(restarted),
+                changed=tuple(by_kind[Kind.UPDATE]),
+            )
+        )
+
+    def _concerned(self, name: str) -> bool:
+        """Whether a changed launch means a new process: not for one that is stopped, exited or paused."""
+        keeper = self._supervisor.keepers[name]
+        return keeper.child.wanted and keeper.state not in {State.EXITED, State.PAUSED}
+
+    def _fatal(self, name: str) -> bool:
+        return self._supervisor.keepers[name].state is State.FATAL
