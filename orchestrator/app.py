@@ -1,0 +1,374 @@
+"""The composition root: builds the daemon's parts, starts them in order, and stops them in order. Nothing else does."""
+
+import asyncio
+import faulthandler
+import json
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import anyio.abc
+
+from orchestrator import __version__, adoption, journal, own_process
+from orchestrator.clock import Clock, SystemClock
+from orchestrator.config.model import Config
+from orchestrator.control.commands import Commands
+from orchestrator.control.server import ControlServer
+from orchestrator.control.status import StatusSource
+from orchestrator.descriptors import make_room
+from orchestrator.errors import UserError
+from orchestrator.events import Bus, SupervisorChanged
+from orchestrator.exits import Exit
+from orchestrator.lock import VaultLock
+from orchestrator.logs.capture import Capture
+from orchestrator.logs.daemon import DaemonLogHandler, OneLine
+from orchestrator.places import Places, private_folder
+from orchestrator.problems import Problems
+from orchestrator.recorder import Recorder
+from orchestrator.reloading import Reloader, Source
+from orchestrator.sdnotify import ServiceManager
+from orchestrator.store import last_known
+from orchestrator.store.database import Database
+from orchestrator.supervise.changes import Change
+from orchestrator.supervise.identity import boot_id
+from orchestrator.supervise.launch import Surroundings
+from orchestrator.supervise.machine import RealMachine
+from orchestrator.supervise.notify import SHORT, NotifySockets
+from orchestrator.supervise.supervisor import Supervisor
+from orchestrator.supervise.verdict import Verb
+from orchestrator.vault import health
+from orchestrator.vault.reporter import Reporter
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+LAST_WORDS = 2.0  # seconds that a slow disk gets for the last Dashboard, out of shutdown_timeout
+START_PATIENCE = 10.0  # seconds that `--once` waits beyond the watchers' own limits
+
+
+def run(config_path: str, *, vault: str | None, dry_run: bool | None, watchers: bool, once: bool) -> int:
+    """Run the daemon in the foreground until it is told to stop; give the exit code.
+
+    Raises UserError (with its exit code) for what a person must mend before it can start.
+    """
+    own_process.standard_descriptors()
+    source = Source(Path(config_path), None if vault is None else Path(vault), dry_run)
+    config = source.load()
+    places = _prepare_vault(config)
+    clock = SystemClock()
+    own_process.default_signals()
+    faulthandler.enable(2)  # systemd's watchdog sends SIGABRT: where it hung is then in the journal
+    with VaultLock(places.lock, clock.now()), ExitStack() as cleanup:
+        bus = Bus()
+        problems = Problems(bus, clock)
+        capture = Capture(places, config.logs, problems.put_from_thread)
+        daemon = Daemon(source, config, places, clock=clock, bus=bus, problems=problems, capture=capture)
+        capture.start()
+        cleanup.callback(capture.close)
+        _set_up_logging(config, capture, cleanup)
+        summary = None
+        try:
+            summary = anyio.run(daemon.main, watchers, once)
+        except BaseExceptionGroup as group:
+            raise _mendable(group) or group from None
+    if summary is not None:
+        print(json.dumps(summary), flush=True)
+    own_process.leave_hanging_threads()
+    return Exit.OK
+
+
+def _mendable(error: BaseException) -> UserError | None:
+    """Find the one thing that a person has to mend in what came out of nested task groups, if that is all there is."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_mendable(each) for each in error.exceptions]
+        return found[0] if all(each is not None for each in found) else None
+    return error if isinstance(error, UserError) else None
+
+
+def _prepare_vault(config: Config) -> Places:
+    vault = str(config.vault)
+    if not config.vault.is_dir():
+        raise UserError(f"the vault {vault} does not exist or is no folder; correct `vault`, or make it: aiemp init")
+    places = Places(vault)
+    try:
+        private_folder(places.state)
+        os.makedirs(places.watcher_logs, exist_ok=True)  # noqa: PTH103  places are strings
+        probe = os.path.join(places.state, ".writable")  # noqa: PTH118  places are strings
+        with open(probe, "wb"):  # noqa: PTH123  places are strings
+            os.unlink(probe)  # noqa: PTH108  places are strings
+    except OSError as error:
+        raise UserError(
+            f"the vault {vault} can't be written ({error.filename}: {error.strerror}); aiemp keeps its state there"
+        ) from error
+    return places
+
+
+def _set_up_logging(config: Config, capture: Capture, cleanup: ExitStack) -> None:
+    root = logging.getLogger()
+    terminal = journal.Terminal()
+    terminal.setFormatter(OneLine())
+    for handler in (DaemonLogHandler(capture.add_line), terminal):
+        root.addHandler(handler)
+        cleanup.callback(handler.close)
+        cleanup.callback(root.removeHandler, handler)
+    _set_log_level(config)
+
+
+def _set_log_level(config: Config) -> None:
+    logging.getLogger().setLevel(config.log_level.upper())
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+class Daemon:
+    """The running whole: its parts, its life from start to stop, and what `Commands` asks of it."""
+
+    def __init__(
+        self,
+        source: Source,
+        config: Config,
+        places: Places,
+        *,
+        clock: Clock,
+        bus: Bus,
+        problems: Problems,
+        capture: Capture,
+    ) -> None:
+        self._config = config
+        self._places = places
+        self._clock = clock
+        self._bus = bus
+        self._problems = problems
+        self._capture = capture
+        self._manager = ServiceManager.from_environ(os.environ, os.getpid())
+        around = Surroundings(places, str(config.file.parent), config.dry_run, dict(os.environ))
+        self._machine = RealMachine(around, capture, NotifySockets(_sockets_folder(places, "notify")))
+        self._supervisor = Supervisor(self._machine, clock, bus)
+        self._status = StatusSource(config, self._supervisor, self._machine.launched, problems, clock)
+        self._database = Database(places.database, now=clock.now, on_problem=problems.put)
+        self._recorder = Recorder(self._database, self._supervisor, self._machine, self._status, clock)
+        self._reporter = Reporter(places, self._rows, clock=clock, bus=bus, problems=problems, timezone=config.timezone)
+        self._reloader = Reloader(
+            source,
+            config,
+            self._supervisor,
+            self._machine.launched,
+            bus=bus,
+            problems=problems,
+            clock=clock,
+            apply_settings=self._apply_settings,
+        )
+        self._last_known = last_known.watchers(places.database)
+        self._started = anyio.Event()
+        self._stop_asked = anyio.Event()
+
+    # --- from start to stop ---
+
+    async def main(self, watchers: bool, once: bool) -> dict[str, Any] | None:  # noqa: FBT001  anyio.run's way
+        """Live: start, serve until told to stop, stop. With `once`, stop after one cycle and give its summary."""
+        summary = None
+        self._problems.bind(asyncio.get_running_loop())
+        with self._bus.subscribed(journal.write), self._bus.subscribed(self._recorder.note):
+            async with self._database, anyio.create_task_group() as tasks:
+                self._publish("starting")
+                await self._start(tasks)
+                asked = await self._start_watchers() if watchers else {}
+                # Not earlier: "stopped" would be written down for what is only not started yet.
+                tasks.start_soon(self._recorder.serve)
+                if not self.stopping:
+                    self._ready()
+                    if once:
+                        summary = await self._unless_stopped(partial(self._one_cycle, asked))
+                    else:
+                        await self._stop_asked.wait()
+                await self._stop()
+                tasks.cancel_scope.cancel()
+        self._machine.close()
+        self._manager.close()
+        _remove_fallback(self._places)
+        return summary
+
+    async def _start(self, tasks: anyio.abc.TaskGroup) -> None:
+        tasks.start_soon(self._hear_signals, tasks)
+        if (short := make_room(len(self._config.watchers))) is not None:
+            self._problems.report("descriptors", short)
+        for watcher in self._config.watchers.values():
+            self._supervisor.add(watcher)
+        await tasks.start(self._supervisor.serve)
+        commands = Commands(self, self._supervisor, self._status, self._places)
+        server = ControlServer(_control_socket(self._places), commands.handle, self._bus)
+        await tasks.start(server.serve)
+        await tasks.start(self._reporter.serve)
+        if self._manager.watchdog is not None:
+            tasks.start_soon(self._feed_watchdog, self._manager.watchdog)
+
+    async def _start_watchers(self) -> dict[str, int | None]:
+        """Adopt what an earlier daemon left running, and start the rest."""
+        previous = await self._database.started(pid=os.getpid(), boot_id=boot_id(), version=__version__)
+        known = await self._database.processes()
+        found = adoption.take_over(known, self._config, self._places.state, self._machine, self._supervisor)
+        self._supervisor.renew(found.outdated)
+        died = previous is not None and previous["stopped_at"] is None and previous["boot_id"] == boot_id()
+        settled = {*found.adopted, *(adoption.respect(self._last_known, self._supervisor) if died else ())}
+        wanted = [each.name for each in self._config.watchers.values() if each.enabled and each.autostart]
+        asked = self._supervisor.ask(Verb.START, [name for name in wanted if name not in settled])
+        # What was just being stopped: for good, if that was someone's wish, else it was the dying daemon's shutdown.
+        by_person = {status.get("name") for status in self._last_known if status.get("stopped_by_person")}
+        again = [name for name in found.unwanted if name in wanted and name not in by_person]
+        self._supervisor.renew(again)
+        self._supervisor.ask(Verb.STOP, [name for name in found.unwanted if name not in again], person=True)
+        return asked
+
+    async def _unless_stopped(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """Do `work`, but leave it when told to stop meanwhile."""
+        done = None
+        async with anyio.create_task_group() as tasks:
+
+            async def leave() -> None:
+                await self._stop_asked.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(leave)
+            done = await work()
+            tasks.cancel_scope.cancel()
+        return done
+
+    def _ready(self) -> None:
+        self._status.state = "running"
+        self._started.set()
+        self._publish("running")
+        count = len(self._supervisor.keepers)
+        self._manager.send(READY="1", STATUS=f"supervising {count} watcher{'' if count == 1 else 's'}")
+
+    async def _one_cycle(self, asked: Mapping[str, int | None]) -> dict[str, Any]:
+        policies = [self._config.watchers[name].policy for name in asked]
+        patience = sum(max(each.start_seconds, each.ready_timeout) for each in policies) + START_PATIENCE
+        await self._supervisor.wait(Verb.START, asked, patience)
+        found = await self._status.whole()
+        await self._reporter.write_final()
+        return {"supervisor": found["supervisor"], "watchers": found["watchers"], "runs": [], "vault": found["vault"]}
+
+    async def _stop(self) -> None:
+        self._status.state = "stopping"
+        self._publish("stopping")
+        self._manager.send(STOPPING="1", STATUS="stopping the watchers")
+        limit = self._reloader.config.shutdown_timeout
+        last_words = min(LAST_WORDS, limit / 4)
+        with anyio.CancelScope(shield=True):
+            if not await self._supervisor.stop_all(limit - last_words):
+                log.error("not every watcher could be killed within %g s", limit)
+            self._status.state = "stopped"
+            self._publish("stopped")
+            self._recorder.save()
+            with anyio.move_on_after(last_words):
+                await self._reporter.write_final()
+            with anyio.move_on_after(last_words):
+                await self._database.stopped()
+
+    # --- what goes on meanwhile ---
+
+    async def _hear_signals(self, tasks: anyio.abc.TaskGroup) -> None:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number == signal.SIGHUP:
+                    tasks.start_soon(self._reload_when_ready)
+                elif self._stop_asked.is_set():
+                    log.warning("told twice to stop: killing what is left")
+                    self._supervisor.kill_all()
+                else:
+                    self._stop_asked.set()
+
+    async def _reload_when_ready(self) -> None:
+        await self._started.wait()
+        if not self.stopping:
+            with suppress(UserError):  # said in the log and in `status`; the old configuration stays
+                await self.reload(plan=False)
+
+    async def _feed_watchdog(self, interval: float) -> None:
+        while True:
+            self._manager.send(WATCHDOG="1")
+            await self._clock.sleep(interval / 3)
+
+    def _rows(self) -> Sequence[health.Row]:
+        supervisor = self._status.supervisor()
+        watchers = self._status.watchers()
+        return [
+            health.supervisor_row(supervisor, self._status.started_at),
+            *(health.watcher_row(watcher) for watcher in watchers),
+        ]
+
+    def _apply_settings(self, config: Config) -> None:
+        self._status.config = config
+        self._capture.set_limits(config.logs)
+        self._machine.use_dry_run(config.dry_run)
+        self._reporter.use_timezone(config.timezone)
+        _set_log_level(config)
+
+    def _publish(self, state: str) -> None:
+        self._bus.publish(SupervisorChanged(at=self._clock.now(), new=state, pid=os.getpid()))
+
+    # --- commands.Daemon ---
+
+    @property
+    def stopping(self) -> bool:
+        return self._stop_asked.is_set()
+
+    async def started(self) -> None:
+        await self._started.wait()
+
+    async def reload(self, *, plan: bool) -> tuple[list[Change], list[str]]:
+        if plan:
+            return self._reloader.reload(plan=True)
+        self._manager.send(RELOADING="1", MONOTONIC_USEC=str(round(self._clock.monotonic() * 1_000_000)))
+        try:
+            return self._reloader.reload(plan=False)
+        finally:
+            self._manager.send(READY="1")
+
+    async def remember(self) -> None:
+        self._recorder.save()
+        with anyio.move_on_after(1.0):
+            await self._database.flush()
+
+    def shut_down(self) -> None:
+        self._stop_asked.set()
+
+    async def events(self, limit: int) -> list[dict[str, Any]]:
+        return await self._database.events(limit)
+
+
+def _sockets_folder(places: Places, name: str) -> str:
+    """Make the folder for sockets: in the vault's state, or in a short one where that path is too long."""
+    longest = os.path.join(name, "x" * SHORT)  # noqa: PTH118  places are strings
+    if places.fits(longest):
+        return os.path.join(places.state, name)  # noqa: PTH118
+    fallback = places.fallback_sockets()
+    private_folder(fallback)
+    return os.path.join(fallback, name)  # noqa: PTH118
+
+
+def _remove_fallback(places: Places) -> None:
+    """Leave no empty folder in /tmp."""
+    fallback = places.fallback_sockets()
+    for folder in (os.path.join(fallback, "notify"), fallback):  # noqa: PTH118  places are strings
+        with suppress(OSError):  # there is none, or a process that lives on has its socket there
+            os.rmdir(folder)  # noqa: PTH106  places are strings
+
+
+def _control_socket(places: Places) -> str:
+    """Where to listen; where that is not in the vault, control.path says so to the clients."""
+    if places.fits("control.sock"):
+        with suppress(FileNotFoundError):
+            os.unlink(places.control_path)  # noqa: PTH108  places are strings
+        return os.path.join(places.state, "control.sock")  # noqa: PTH118
+    fallback = places.fallback_sockets()
+    private_folder(fallback)
+    path = os.path.join(fallback, "control.sock")  # noqa: PTH118
+    Path(places.control_path).write_text(path + "\n", encoding="utf-8")
+    return path
