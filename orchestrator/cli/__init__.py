@@ -1,0 +1,1 @@
+"""The two programs: argv to command to text."""

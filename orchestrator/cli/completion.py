@@ -1,0 +1,87 @@
+"""`aiempctl completion`: scripts that complete both programs' verbs, options and watchers' names.
+
+What can be completed is read off the verbs' own declarations, so the scripts know every option that the programs do.
+"""
+
+from __future__ import annotations
+
+from orchestrator.cli import aiemp, aiempctl
+from orchestrator.cli.arguments import configured_names, find_vault, records, vault_options
+from orchestrator.cli.completion_scripts import bash, fish, zsh
+from orchestrator.cli.program import load
+from orchestrator.control.client import Client
+from orchestrator.errors import UserError
+from orchestrator.exits import Exit
+
+TYPE_CHECKING = False  # see program.py
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import Any
+
+    from orchestrator.cli.completion_scripts import Grammar, Kind, Option
+    from orchestrator.cli.program import Arguments, Program
+
+_SHELLS = {"bash": bash, "fish": fish, "zsh": zsh}
+_QUICK = 1.0  # seconds that someone who pressed Tab waits at most
+
+
+def declare(parser: Arguments) -> None:
+    parser.add_argument("shell", choices=list(_SHELLS), help="the shell")
+    vault_options(parser)
+
+
+def completion(args: Namespace) -> int:
+    print(_SHELLS[args.shell]([grammar(aiemp.PROGRAM), grammar(aiempctl.PROGRAM)]), end="")
+    return Exit.OK
+
+
+def grammar(program: Program) -> Grammar:
+    """What may stand on this program's command line."""
+    verbs = []
+    for verb, (_, text) in program.verbs.items():
+        if not verb.startswith("_"):
+            recorder = _Recorder()
+            load(program.verbs, verb)[0](recorder)
+            verbs.append((verb, text, recorder.options, recorder.positions))
+    return program.name, verbs
+
+
+class _Recorder:
+    """Stands in for argparse's parser and remembers what is declared on it."""
+
+    def __init__(self) -> None:
+        self.options: list[Option] = [(["-h", "--help"], None, "show what this verb takes")]
+        self.positions: list[Kind] = []
+
+    def add_argument(self, *name_or_flags: str, **kwargs: Any) -> None:
+        if name_or_flags[0].startswith("-"):
+            takes = None if kwargs.get("action") == "store_true" else _kind(kwargs)
+            self.options.append((list(name_or_flags), takes, kwargs.get("help", "")))
+        else:
+            self.positions.append(_kind(kwargs))
+
+
+def _kind(declared: dict[str, Any]) -> Kind:
+    """What kind of word an argument is: a list of choices, or the kind that its metavar stands for."""
+    choices = declared.get("choices")
+    if choices is not None:
+        return list(choices)
+    if declared.get("metavar") == "SIG":
+        return ["HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "TSTP", "WINCH"]
+    return {"NAME": "names", "FILE": "files", "DIR": "folders"}.get(declared.get("metavar", ""), "anything")
+
+
+def names(args: Namespace) -> int:
+    """The watchers' names, a line each, from the daemon or else from the file; nothing at all when neither answers."""
+    try:
+        with Client(find_vault(args), timeout=_QUICK) as daemon:
+            found = [str(each.get("name")) for each in records(daemon.call("status"), "watchers")]
+    except UserError:
+        found = configured_names(args)
+    for name in found:
+        if name.isprintable() and " " not in name:
+            print(name)
+    return Exit.OK
+
+
+VERBS = {"completion": (declare, completion), "_names": (vault_options, names)}

@@ -1,0 +1,83 @@
+"""Status as plain text: aligned columns without colour, for pipes, files and terminals that can do no more."""
+
+from __future__ import annotations
+
+from orchestrator.cli.text import columns, size
+from orchestrator.readable import span, visible
+
+TYPE_CHECKING = False  # see program.py
+if TYPE_CHECKING:
+    from typing import Any
+
+HEADINGS = ["NAME", "STATE", "PID", "SINCE", "RESTARTS", "CPU", "MEMORY", "REASON"]
+_NOTHING = "-"
+
+
+def render(found: dict[str, Any], now: float, *, whole: bool) -> str:
+    """The status object as text. `now`: seconds since 1970. `whole` is False when only some watchers were asked for."""
+    supervisor = found["supervisor"]
+    rows = [cells(each, now) for each in found["watchers"]]
+    lines = columns([HEADINGS, *rows]) if rows else ["no watchers"]
+    if whole:
+        lines = [supervisor_line(supervisor), "", *lines, "", vault_line(found["vault"])]
+        lines += [f"problem: {line}" for line in problems(supervisor)]
+    return "\n".join(lines)
+
+
+def supervisor_line(supervisor: dict[str, Any]) -> str:
+    """`supervisor: running (pid 1, up 2h 5m, version 0.1.0, scheduler idle, dry run)`."""
+    facts = []
+    if supervisor.get("pid"):
+        facts.append(f"pid {visible(supervisor['pid'])}")
+    if isinstance(supervisor.get("uptime_seconds"), (int, float)):
+        facts.append(f"up {span(supervisor['uptime_seconds'])}")
+    facts += [f"{key} {visible(supervisor[key])}" for key in ("version", "scheduler") if supervisor.get(key)]
+    if supervisor.get("dry_run"):
+        facts.append("dry run")
+    state = visible(supervisor.get("state"))
+    if state == "not running":
+        facts = ["these are the last known states of its watchers"]
+    return f"supervisor: {state}" + (f" ({', '.join(facts)})" if facts else "")
+
+
+def vault_line(vault: dict[str, Any]) -> str:
+    """`vault: inbox 0, needs action 3, …`."""
+    return "vault: " + ", ".join(f"{visible(key).replace('_', ' ')} {visible(count)}" for key, count in vault.items())
+
+
+def problems(supervisor: dict[str, Any]) -> list[str]:
+    found = supervisor.get("problems")
+    return [visible(line) for line in found] if isinstance(found, list) else []
+
+
+def cells(watcher: dict[str, Any], now: float) -> list[str]:
+    """One watcher's row, in the order of HEADINGS."""
+    cpu, rss = watcher.get("cpu_percent"), watcher.get("rss_bytes")
+    return [
+        visible(watcher.get("name")),
+        _state(watcher),
+        visible(watcher.get("pid") or _NOTHING),
+        _since(watcher, now),
+        visible(watcher.get("restarts", _NOTHING)),
+        f"{cpu:.1f}%" if isinstance(cpu, (int, float)) else _NOTHING,
+        size(rss) if isinstance(rss, (int, float)) else _NOTHING,
+        visible(watcher.get("reason") or watcher.get("status_text") or ""),
+    ]
+
+
+def _state(watcher: dict[str, Any]) -> str:
+    state = visible(watcher.get("state"))
+    return f"{state} (not ready)" if state == "running" and watcher.get("ready") is False else state
+
+
+def _since(watcher: dict[str, Any], now: float) -> str:
+    """For how long the process has been up or, without one, its state has lasted: `2h 5m ago`."""
+    seconds = watcher.get("uptime_seconds")
+    if not isinstance(seconds, (int, float)):
+        from datetime import datetime  # noqa: PLC0415  1.5 ms that a status of running watchers need not spend
+
+        try:
+            seconds = now - datetime.fromisoformat(str(watcher.get("since"))).timestamp()
+        except (ValueError, OverflowError):
+            return _NOTHING
+    return f"{span(seconds)} ago"
