@@ -48,13 +48,14 @@ class PipeSource(Source):
     the disk may; `_lock` guards the rest for an instant.
     """
 
-    __slots__ = ("_boundaries", "_late", "_lock", "_moved", "_moving", "_waiters", "pipe", "turn")
+    __slots__ = ("_boundaries", "_late", "_lock", "_moved", "_moving", "_noted", "_waiters", "pipe", "turn")
 
     def __init__(self, key: str, path: str, pipe: Pipe, boundaries: tuple[int, ...] = ()) -> None:
         super().__init__(key, path)
         self.pipe = pipe
         self.turn = 0  # bytes that the latest pump() moved
         self._moved = 0  # bytes that are in the log
+        self._noted = 0  # … and that last_lines() knows of too: what was moved until the last turn's end
         self._boundaries = boundaries  # where one process's output ends and the next one's begins; not reached yet
         self._late = False  # a boundary is to be set as soon as the move at hand is over
         self._waiters: tuple[tuple[int, Future[None]], ...] = ()
@@ -96,10 +97,10 @@ class PipeSource(Source):
     # On the capture thread
 
     def settle_now(self, done: "Future[None]") -> None:
-        """Finish `done` when all that is in the pipe now is in the log, or cannot be written there."""
+        """Finish `done` when all that is in the pipe now is in the log and noted, or cannot be written there."""
         position = self._moved + self.pipe.waiting() if self.pipe.fd >= 0 else 0
         with self._lock:
-            if position > self._moved and self.retry_at is None:
+            if position > self._noted and self.retry_at is None:
                 self._waiters += ((position, done),)
                 return
         _finish(done)
@@ -176,9 +177,10 @@ class PipeSource(Source):
             self.log.forget_tail()
 
     def _let_go(self, *, everyone: bool = False) -> None:
-        if not self._waiters:
-            return
         with self._lock:
+            self._noted = self._moved
+            if not self._waiters:
+                return
             due = [done for position, done in self._waiters if everyone or position <= self._moved]
             self._waiters = tuple(w for w in self._waiters if not (everyone or w[0] <= self._moved))
         for done in due:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config.model import LogsConfig
+from orchestrator.logs.file import LogFile
 from orchestrator.places import Places
 
 MANY = LogsConfig(max_bytes=200_000, backups=10_000)
@@ -95,6 +96,26 @@ def test_boundaries_in_the_middle_of_a_flood_lose_nothing(tmp_path: Path) -> Non
         size -= len(wanted[-1]) + 1
         number += 1
     assert found == b"".join(wanted)
+
+
+def test_settled_means_that_the_last_lines_are_known_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_the_log, go_on = threading.Event(), threading.Event()
+    learn = LogFile._learn
+
+    def learn_late(log: LogFile, count: int) -> None:
+        in_the_log.set()
+        assert go_on.wait(10)
+        learn(log, count)
+
+    monkeypatch.setattr(LogFile, "_learn", learn_late)
+    with capturing(tmp_path, LogsConfig()) as (capture, _):
+        child(capture, "w", "import os; os.write(1, b'the end\\n')").wait(10)
+        assert in_the_log.wait(10)
+        settled = capture.settle("w")
+        assert not settled.done()
+        go_on.set()
+        settled.result(10)
+        assert capture.last_lines("w", 1) == ["the end"]
 
 
 def test_the_last_lines_are_the_current_processs(tmp_path: Path) -> None:
