@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.config.model import Config, Launch, WatcherConfig
+from orchestrator.processes import procfs
+from orchestrator.processes.identity import Identity, boot_id
 from orchestrator.store.database import KnownProcess
-from orchestrator.supervise import procfs
-from orchestrator.supervise.identity import Identity, boot_id
 from orchestrator.supervise.launch import fingerprint
 from orchestrator.supervise.machine import Launched, RealMachine
 from orchestrator.supervise.supervisor import Supervisor

@@ -30,16 +30,16 @@ from orchestrator.logs.capture import Capture
 from orchestrator.logs.daemon import DaemonLogHandler, OneLine
 from orchestrator.places import Places, private_folder
 from orchestrator.problems import Problems
+from orchestrator.processes.identity import boot_id
+from orchestrator.processes.notify import SHORT, NotifySockets
 from orchestrator.recorder import Recorder
 from orchestrator.reloading import Reloader, Source
 from orchestrator.sdnotify import ServiceManager
 from orchestrator.store import last_known
 from orchestrator.store.database import Database
 from orchestrator.supervise.changes import Change
-from orchestrator.supervise.identity import boot_id
 from orchestrator.supervise.launch import Surroundings
 from orchestrator.supervise.machine import RealMachine
-from orchestrator.supervise.notify import SHORT, NotifySockets
 from orchestrator.supervise.supervisor import Supervisor
 from orchestrator.supervise.verdict import Verb
 from orchestrator.vault import health

@@ -10,10 +10,11 @@ from typing import Any, Protocol, assert_never
 from orchestrator.clock import Clock, rfc3339
 from orchestrator.config.model import Policy, WatcherConfig
 from orchestrator.events import Fact, WatcherChanged, WatcherDied, WatcherRestarted, WatcherSaid
+from orchestrator.processes.children import SpawnTrouble
+from orchestrator.processes.death import Death
 from orchestrator.supervise import crashloop, lifecycle, states
 from orchestrator.supervise.launch import Unlaunchable
-from orchestrator.supervise.process import SpawnTrouble
-from orchestrator.supervise.states import Child, Death, Effect, State
+from orchestrator.supervise.states import Child, Effect, State
 
 STATUS_TEXT_MAX = 200
 

@@ -12,7 +12,7 @@ from typing import Final
 from orchestrator import files
 from orchestrator.config.model import Launch, WatcherConfig
 from orchestrator.places import Places
-from orchestrator.supervise.process import Program
+from orchestrator.processes.children import Program
 
 ENV_FILE_MAX: Final = 1024 * 1024  # bytes
 

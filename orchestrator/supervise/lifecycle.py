@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import assert_never
 
 from orchestrator.config.model import Policy, Ready, Restart
+from orchestrator.processes.death import Death
 from orchestrator.supervise import crashloop
 from orchestrator.supervise.states import (
     Adopted,
     Backoff,
     Child,
-    Death,
     Died,
     Effect,
     Event,

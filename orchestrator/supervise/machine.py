@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from orchestrator.config.model import WatcherConfig
 from orchestrator.logs.capture import Capture
-from orchestrator.supervise import launch, process, usage
-from orchestrator.supervise.identity import Identity
-from orchestrator.supervise.notify import NotifySockets
-from orchestrator.supervise.states import Death
+from orchestrator.processes import children
+from orchestrator.processes.death import Death
+from orchestrator.processes.identity import Identity
+from orchestrator.processes.notify import NotifySockets
+from orchestrator.supervise import launch, usage
 from orchestrator.threads import in_thread
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class RealMachine:
         self._around = around
         self._capture = capture
         self._sockets = sockets
-        self._processes = process.Processes()
+        self._processes = children.Processes()
 
     def close(self) -> None:
         """Let go of everything. Processes that still live are not touched."""
@@ -57,8 +58,8 @@ class RealMachine:
             self._capture.open(watcher.name)
             output = self._capture.writer(watcher.name)
         except OSError as error:
-            raise process.SpawnTrouble(
-                f"its pipe or socket cannot be made: {error.strerror}", transient=error.errno in process.TRANSIENT
+            raise children.SpawnTrouble(
+                f"its pipe or socket cannot be made: {error.strerror}", transient=error.errno in children.TRANSIENT
             ) from error
         try:
             self._capture.boundary(watcher.name)
@@ -74,7 +75,7 @@ class RealMachine:
         return pid
 
     def signal(self, pid: int, number: int) -> None:
-        process.signal_group(pid, number)
+        children.signal_group(pid, number)
 
     def last_lines(self, name: str) -> list[str]:
         try:
@@ -112,7 +113,7 @@ class RealMachine:
         await self._processes.wait()
 
     def living_groups(self, pids: Collection[int]) -> set[int]:
-        return process.living_groups(pids)
+        return children.living_groups(pids)
 
     def messages(self) -> Iterator[tuple[str, dict[str, str]]]:
         return self._sockets.messages()

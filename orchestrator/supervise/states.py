@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from orchestrator.processes.death import Death
+
 
 class State(StrEnum):
     """The names of the phases, as everybody outside sees them."""
@@ -15,21 +17,6 @@ class State(StrEnum):
     EXITED = "exited"
     PAUSED = "paused"
     FATAL = "fatal"
-
-
-@dataclass(frozen=True, slots=True)
-class Death:
-    """How a process ended: by exit code, by signal (its name), or, when it was adopted, nobody knows how."""
-
-    code: int | None = None
-    signal: str | None = None
-
-    def __str__(self) -> str:
-        if self.signal is not None:
-            return f"killed by {self.signal}"
-        if self.code is not None:
-            return f"exit code {self.code}"
-        return "ended, exit code unknown (adopted)"
 
 
 # --- phases: each carries only what belongs to it. Times are monotonic seconds. ---

@@ -12,10 +12,11 @@ import anyio.lowlevel
 from orchestrator.clock import Clock
 from orchestrator.config.model import WatcherConfig
 from orchestrator.events import Bus, Fact, WatcherRestarted
+from orchestrator.processes.death import Death
 from orchestrator.supervise import states
 from orchestrator.supervise.holding import Holding
 from orchestrator.supervise.keeper import Host, Keeper
-from orchestrator.supervise.states import Death, State
+from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb, Verdict, View, judge, needs
 
 log = logging.getLogger(__name__)

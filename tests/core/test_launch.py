@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator.config.model import Launch, Policy, WatcherConfig
 from orchestrator.places import Places
+from orchestrator.processes.children import Program
 from orchestrator.supervise.launch import (
     NOT_INHERITED,
     Surroundings,
@@ -20,7 +21,6 @@ from orchestrator.supervise.launch import (
     parse_env_file,
     program,
 )
-from orchestrator.supervise.process import Program
 
 SOCKET = "/run/notify/a"
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.config.model import Backoff, CrashLoop, Policy, Ready, Restart
+from orchestrator.processes.death import Death
 from orchestrator.supervise.lifecycle import deadline, step
 from orchestrator.supervise.states import (
     Adopted,
     Child,
-    Death,
     Died,
     Effect,
     Event,

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from orchestrator.config.model import Backoff, CrashLoop, Policy, Ready, Restart
+from orchestrator.processes.death import Death
 from orchestrator.supervise.lifecycle import deadline, step
 from orchestrator.supervise.states import (
     Adopted,
     Child,
-    Death,
     Died,
     Effect,
     Event,
@@ -209,4 +209,4 @@ class World(RuleBasedStateMachine):
 
 
 TestWorld = World.TestCase
-TestWorld.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+TestWorld.settings = settings(max_examples=150, stateful_step_count=60)

@@ -27,6 +27,7 @@ PURE = {
     ),
     "orchestrator/control/protocol.py",
     "orchestrator/store/schema.py",
+    "orchestrator/processes/death.py",
     "orchestrator/events.py",
     "orchestrator/errors.py",
     "orchestrator/exits.py",
@@ -220,6 +221,10 @@ def test_pure_files_lean_on_pure_files_only(path: str) -> None:
     [
         ("orchestrator/supervise", "orchestrator.schedule"),
         ("orchestrator/schedule", "orchestrator.supervise"),
+        ("orchestrator/processes", "orchestrator.supervise"),
+        ("orchestrator/processes", "orchestrator.schedule"),
+        ("orchestrator/actions", "orchestrator.supervise"),
+        ("orchestrator/actions", "orchestrator.schedule"),
         ("orchestrator", "watchers"),
         ("watchers", "orchestrator"),
         ("orchestrator/supervise", "orchestrator.control"),

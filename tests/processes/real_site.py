@@ -15,9 +15,9 @@ from orchestrator.config.model import Backoff, Launch, LogsConfig, Policy, Watch
 from orchestrator.events import Bus
 from orchestrator.logs.capture import Capture
 from orchestrator.places import Places, private_folder
+from orchestrator.processes.notify import NotifySockets
 from orchestrator.supervise.launch import Surroundings
 from orchestrator.supervise.machine import RealMachine
-from orchestrator.supervise.notify import NotifySockets
 from orchestrator.supervise.states import State
 from orchestrator.supervise.supervisor import Supervisor
 from orchestrator.supervise.verdict import Verb, Verdict

@@ -11,8 +11,8 @@ from typing import Any
 
 import anyio
 
-from orchestrator.supervise.process import Processes, Program, living_groups
-from orchestrator.supervise.states import Death
+from orchestrator.processes.children import Processes, Program, living_groups
+from orchestrator.processes.death import Death
 
 PATIENCE = 20.0  # seconds; far more than anything here takes
 

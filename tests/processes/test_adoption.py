@@ -15,10 +15,10 @@ from spawning import group_is_gone, group_lives, orphan, until
 
 from orchestrator.adoption import Inheritance, take_over
 from orchestrator.config.model import Config, WatcherConfig
+from orchestrator.processes.identity import Identity
+from orchestrator.processes.procfs import group_members
 from orchestrator.store.database import KnownProcess
-from orchestrator.supervise.identity import Identity
 from orchestrator.supervise.launch import fingerprint
-from orchestrator.supervise.procfs import group_members
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb
 

@@ -63,7 +63,7 @@ def test_a_missing_newline_comes_before_the_next_process_output(tmp_path: Path) 
     assert Path(places.watcher_log("w")).read_bytes() == b"a\nb\nc\nd"
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(alphabet="ab\n", max_size=8).map(str.encode), max_size=8))
 def test_boundaries_are_exact_however_fast_processes_follow(tmp_path: Path, outputs: list[bytes]) -> None:
     with capturing(tmp_path, LogsConfig()) as (capture, places):

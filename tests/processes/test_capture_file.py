@@ -35,7 +35,7 @@ def names(folder: Path) -> list[str]:
     return sorted(file.name for file in folder.iterdir())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.text(alphabet="ab\n", max_size=30).map(str.encode), max_size=10), st.integers(1, 40))
 def test_the_parts_on_disk_hold_every_line_whole(stream: list[bytes], max_bytes: int) -> None:
     with TemporaryDirectory() as folder:
@@ -125,7 +125,7 @@ def test_through_a_link_the_real_file_rotates_and_dev_null_stays(tmp_path: Path)
     assert Path("/dev/null").is_char_device()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.integers(0, 40_000), max_size=20), st.integers(5_000, 60_000), st.sampled_from([5_000, 20_000, 90_000])
 )

@@ -14,7 +14,7 @@ from spawning import PATIENCE, group_lives, until
 
 from orchestrator.config.model import Ready, Restart
 from orchestrator.places import private_folder
-from orchestrator.supervise.identity import Identity
+from orchestrator.processes.identity import Identity
 from orchestrator.supervise.machine import Launched
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb

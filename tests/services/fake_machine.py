@@ -13,7 +13,8 @@ from manual_clock import ManualClock, at_rest
 
 from orchestrator.config.model import Launch, Policy, WatcherConfig
 from orchestrator.events import Bus, Fact, WatcherChanged
-from orchestrator.supervise.states import Death, State
+from orchestrator.processes.death import Death
+from orchestrator.supervise.states import State
 from orchestrator.supervise.supervisor import Supervisor
 from orchestrator.supervise.verdict import Verb, Verdict
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from orchestrator.places import SUN_PATH_MAX
-from orchestrator.supervise.notify import PER_TURN, NotifySockets, parse
+from orchestrator.processes.notify import PER_TURN, NotifySockets, parse
 
 PATIENCE = 10.0  # seconds
 

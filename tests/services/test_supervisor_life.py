@@ -6,8 +6,8 @@ from manual_clock import at_rest
 
 from orchestrator.config.model import Backoff, CrashLoop, Ready, Restart
 from orchestrator.events import WatcherDied, WatcherRestarted, WatcherSaid
+from orchestrator.processes.children import SpawnTrouble
 from orchestrator.supervise.launch import Unlaunchable
-from orchestrator.supervise.process import SpawnTrouble
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from manual_clock import at_rest
 
 from orchestrator.config.model import Backoff, CrashLoop, Ready, WatcherConfig
+from orchestrator.processes.children import SpawnTrouble
 from orchestrator.supervise.launch import Unlaunchable
-from orchestrator.supervise.process import SpawnTrouble
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb
 
@@ -122,7 +122,7 @@ async def _stop_all(w: World) -> bool:
     return ended.result()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(first=st.fixed_dictionaries(dict.fromkeys(NEEDS, policies)), history=st.lists(acts, max_size=25))
 def test_whatever_happens_in_whatever_order(first: dict[str, dict[str, Any]], history: list[tuple[Any, ...]]) -> None:
     asyncio.run(live(first, history))

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import anyio
 
-from orchestrator.supervise import procfs
-from orchestrator.supervise.states import Death
+from orchestrator.processes import procfs
+from orchestrator.processes.death import Death
 
 # What a spawn can fail with for want of something that others may give back: worth another try later.
 TRANSIENT = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ETXTBSY, errno.EINTR})

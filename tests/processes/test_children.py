@@ -15,15 +15,15 @@ import anyio
 import pytest
 from spawning import PATIENCE, Land, group_is_gone, group_lives, land, orphan, until
 
-from orchestrator.supervise.process import (
+from orchestrator.processes.children import (
     Program,
     SpawnTrouble,
     signal_group,
     signal_name,
     spawn,
 )
-from orchestrator.supervise.procfs import group_members
-from orchestrator.supervise.states import Death
+from orchestrator.processes.death import Death
+from orchestrator.processes.procfs import group_members
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -165,7 +165,7 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT, sig
     signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR2})
 from orchestrator import own_process
-from orchestrator.supervise.process import Program, spawn
+from orchestrator.processes.children import Program, spawn
 own_process.default_signals()
 pid = spawn(Program("/bin/grep", ("grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"), "/", {}), 1)
 assert os.waitpid(pid, 0)[1] == 0
@@ -288,7 +288,7 @@ async def test_a_program_that_is_being_written_is_worth_another_try(site: Land, 
 def test_without_descriptors_it_is_trouble_that_passes_and_no_process_is_left() -> None:
     script_ = """
 import json, os, resource, sys
-from orchestrator.supervise.process import Processes, Program, SpawnTrouble
+from orchestrator.processes.children import Processes, Program, SpawnTrouble
 processes, found = Processes(), []
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 for free in range(8):

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from orchestrator.clock import SystemClock, boottime
-from orchestrator.supervise import procfs
+from orchestrator.processes import procfs
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The machine's processes, for whoever runs some: watchers and tasks alike."""
