@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from orchestrator.schedule.when import Manual, Schedule
+
 
 class Restart(StrEnum):
     """When a watcher that ended by itself is started again."""
@@ -76,6 +78,96 @@ class WatcherConfig:
     depends_on: tuple[str, ...] = ()
 
 
+class Priority(StrEnum):
+    CRITICAL = "critical"
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class Overlap(StrEnum):
+    """What becomes of a slot that comes while an earlier run of the same task is not finished."""
+
+    SKIP = "skip"
+    QUEUE = "queue"  # at most one waits
+    CANCEL = "cancel"  # the earlier run
+
+
+class CatchUp(StrEnum):
+    LATEST = "latest"  # one run for all missed slots
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """`max` attempts after the first one; the others in seconds."""
+
+    max: int = 3
+    initial: float = 1.0
+    factor: float = 2.0
+    max_delay: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A Python function; `folder`: where its module's package is looked for, None for an installed one."""
+
+    module: str
+    function: str
+    folder: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    text: str
+    agent: str
+
+
+Action = Builtin | Handler | Command | Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class TaskConfig:
+    """One task, configured in the file or added at run time. Durations in seconds."""
+
+    name: str
+    action: Action
+    schedule: Schedule = field(default_factory=Manual)
+    description: str = ""
+    on_change: tuple[str, ...] = ()
+    debounce: float = 5.0
+    after: tuple[str, ...] = ()
+    only_if_any: tuple[str, ...] = ()
+    timeout: float = 900.0
+    priority: Priority = Priority.NORMAL
+    lane: str | None = None  # None: runs beside anything
+    overlap: Overlap = Overlap.SKIP
+    catch_up: CatchUp = CatchUp.LATEST
+    max_lateness: float = 43_200.0
+    retry: Retry = field(default_factory=Retry)
+    max_runs: int = 0  # 0: no limit
+    enabled: bool = True
+    added: bool = False  # by `aiempctl add`, so that `remove` may take it away
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerConfig:
+    max_concurrent: int = 5
+    enabled: bool = True
+    handler_packages: tuple[str, ...] = ()
+    keep_history: float = 90 * 86_400.0  # seconds
+
+
 @dataclass(frozen=True, slots=True)
 class LogsConfig:
     max_bytes: int = 5 * 1024 * 1024
@@ -94,4 +186,6 @@ class Config:
     log_level: str = "info"
     logs: LogsConfig = field(default_factory=LogsConfig)
     watchers: Mapping[str, WatcherConfig] = field(default_factory=dict)  # in the file's order
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    tasks: Mapping[str, TaskConfig] = field(default_factory=dict)  # in the file's order
     unserved: tuple[str, ...] = ()  # names of tasks in the file, which this version checks but does not run yet

@@ -1,0 +1,1 @@
+"""What a run does: a command, a handler, a built-in."""

@@ -1,0 +1,1 @@
+"""Runs scheduled work: every slot once, on time, timed out, retried, recorded."""
