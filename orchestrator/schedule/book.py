@@ -1,0 +1,136 @@
+"""PURE. The tasks there are, what is remembered of each, and which of them is due next."""
+
+import heapq
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+
+from orchestrator.config.model import TaskConfig
+from orchestrator.schedule import when
+from orchestrator.schedule.runs import TaskState
+
+
+@dataclass(slots=True)
+class Entry:
+    """One task. `next` is its next slot, None when there is none or it is disabled."""
+
+    config: TaskConfig
+    state: TaskState
+    next: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def enabled(self) -> bool:
+        """A person's word by command beats the configuration."""
+        return self.config.enabled if self.state.enabled is None else self.state.enabled
+
+
+class Book:
+    """All tasks by name, and a heap of their next slots: nothing due costs nothing."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+        self._followers: dict[str, list[str]] = {}  # task → those that fire after it
+        self._heap: list[tuple[float, int, str]] = []
+        self._numbers = itertools.count()
+        self._zone: tzinfo | None = None
+
+    def load(
+        self, tasks: Iterable[TaskConfig], states: Mapping[str, TaskState], zone: tzinfo, zone_name: str, now: datetime
+    ) -> list[TaskState]:
+        """Take these tasks instead of those before; give the states that are new or other than remembered.
+
+        A task whose slots are others than remembered begins anew at `now`: what the new schedule would have had
+        earlier was never asked for.
+        """
+        self._zone = zone
+        old, self.entries, self._heap = self.entries, {}, []
+        changed = []
+        for task in tasks:
+            schedule = when.fingerprint(task.schedule, zone_name)
+            state = old[task.name].state if task.name in old else states.get(task.name)
+            if state is None:
+                state = TaskState(task.name, when.first_seen(task.schedule, zone, now), schedule)
+                changed.append(state)
+            elif state.schedule != schedule:
+                state = replace(state, handled_until=now, schedule=schedule)
+                changed.append(state)
+            entry = Entry(task, state)
+            self.entries[task.name] = entry
+            self.reckon(entry)
+        self._followers = {}
+        for entry in self.entries.values():
+            for leader in entry.config.after:
+                self._followers.setdefault(leader, []).append(entry.name)
+        return changed
+
+    def reckon(self, entry: Entry) -> None:
+        """Find the entry's next slot anew."""
+        handled = entry.state.handled_until
+        assert self._zone is not None  # noqa: S101  load() comes first
+        entry.next = when.next_slot(entry.config.schedule, self._zone, handled, handled) if entry.enabled else None
+        if entry.next is not None:
+            heapq.heappush(self._heap, (entry.next.timestamp(), next(self._numbers), entry.name))
+
+    def remember(self, entry: Entry, state: TaskState) -> None:
+        """Let the entry's state be another, and find its next slot anew where that matters."""
+        again = (state.handled_until, state.enabled) != (entry.state.handled_until, entry.state.enabled)
+        entry.state = state
+        if again:
+            self.reckon(entry)
+
+    def next_at(self) -> float | None:
+        """When the next slot of all is, in seconds since the epoch."""
+        while self._heap and not self._current(self._heap[0]):
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def due(self, until: float) -> list[Entry]:
+        """Give those whose next slot lies at or before `until`, in order.
+
+        Each has to be reckoned again afterwards, which `remember` does when its slot was handled.
+        """
+        found = dict[str, Entry]()
+        while (first := self.next_at()) is not None and first <= until:
+            name = heapq.heappop(self._heap)[2]
+            found[name] = self.entries[name]
+        return list(found.values())
+
+    def look(self, entry: Entry, now: datetime, awake_since: datetime) -> when.Due:
+        """Give what is due of one entry; a next slot that lies a moment ahead counts as reached."""
+        assert self._zone is not None  # noqa: S101  load() comes first
+        config = entry.config
+        return when.due(
+            config.schedule,
+            self._zone,
+            handled_until=entry.state.handled_until,
+            now=now if entry.next is None else max(now, entry.next),
+            awake_since=awake_since,
+            catch_up=config.catch_up,
+            max_lateness=config.max_lateness,
+        )
+
+    def followers(self, name: str) -> list[Entry]:
+        """Give the enabled tasks that fire after a successful run of this one."""
+        return [
+            entry
+            for follower in self._followers.get(name, ())
+            if (entry := self.entries.get(follower)) is not None and entry.enabled
+        ]
+
+    def set_back(self, now: datetime) -> list[TaskState]:
+        """The clock was set back to `now`: nothing after it is handled yet. Gives the states that this changes."""
+        changed = []
+        for entry in self.entries.values():
+            if entry.state.handled_until > now:
+                self.remember(entry, replace(entry.state, handled_until=now))
+                changed.append(entry.state)
+        return changed
+
+    def _current(self, item: tuple[float, int, str]) -> bool:
+        entry = self.entries.get(item[2])
+        return entry is not None and entry.next is not None and entry.next.timestamp() == item[0]
