@@ -93,6 +93,63 @@ class SupervisorChanged(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Fact):
+    """An attempt of a run began. `slot`: RFC 3339, UTC."""
+
+    kind: ClassVar[str] = "run.started"
+    name: str
+    run_id: str
+    slot: str
+    trigger: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRetrying(Fact):
+    """An attempt of a run failed; the next one begins in `seconds`."""
+
+    kind: ClassVar[str] = "run.retrying"
+    name: str
+    run_id: str
+    attempt: int
+    seconds: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Fact):
+    """A run has its outcome. `duration_seconds` is None when nothing of it was begun."""
+
+    kind: ClassVar[str] = "run.finished"
+    name: str
+    run_id: str
+    slot: str
+    trigger: str
+    outcome: str
+    attempts: int
+    duration_seconds: float | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskChanged(Fact):
+    """A task was added, removed, enabled or disabled (`change`); `reason` when nobody asked for it."""
+
+    kind: ClassVar[str] = "task"
+    name: str
+    change: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerChanged(Fact):
+    """The scheduler was paused or resumed, or noticed that the clock or the machine stood still (`change`)."""
+
+    kind: ClassVar[str] = "scheduler"
+    change: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemChanged(Fact):
     """Something is wrong beside the watchers (`text`), or no longer is (None)."""
 

@@ -23,12 +23,13 @@ class ManualClock:
 
     def __init__(self) -> None:
         self.t = 0.0
+        self.wall = 0.0  # seconds that the clock on the wall is ahead of what has passed: see `step`
         self._due: list[tuple[float, int, anyio.CancelScope]] = []
         self._over: set[int] = set()  # timeouts whose blocks have been left
         self._count = itertools.count()
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self.t)
+        return START + timedelta(seconds=self.t + self.wall)
 
     def monotonic(self) -> float:
         return self.t
@@ -55,6 +56,10 @@ class ManualClock:
                 yield scope
             finally:
                 self._over.add(number)
+
+    def step(self, seconds: float) -> None:
+        """Set the clock on the wall forward or back, as NTP, a person or a suspended machine does."""
+        self.wall += seconds
 
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass, and everything happen that is due in them, in order."""

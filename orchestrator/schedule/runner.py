@@ -1,0 +1,171 @@
+"""Carries one run out: waits for its turn, makes its attempts, times them out, and records what came of it."""
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Protocol
+
+import anyio
+
+from orchestrator.clock import Clock
+from orchestrator.config.model import TaskConfig
+from orchestrator.events import Bus, RunFinished, RunRetrying, RunStarted
+from orchestrator.schedule import retry
+from orchestrator.schedule.runs import Outcome, Phase, Result, Run, precise
+
+log = logging.getLogger(__name__)
+
+NAP: Final = 30.0  # seconds to sleep at most, so that a suspend or a step of the clock is noticed
+
+
+class Performer(Protocol):
+    """Who makes an attempt: `actions.host.ActionHost`, or a stand-in in tests."""
+
+    async def perform(self, task: TaskConfig, run: Run, *, on_status: Callable[[str], None]) -> Result: ...
+
+
+class Records(Protocol):
+    """Where runs are written down: `store.runs.RunStore`, or a stand-in in tests."""
+
+    def begun(self, run: Run) -> None: ...
+    async def waiting(self, run: Run) -> None: ...
+    async def finish(self, run: Run) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Active:
+    """A run that is not finished, with the task as it was configured when it was set off."""
+
+    run: Run
+    task: TaskConfig
+    since: float  # monotonic seconds: when it began to wait for its turn
+    turn: anyio.Event = field(default_factory=anyio.Event)  # it may start
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    done: anyio.Event = field(default_factory=anyio.Event)
+    ending: Result | None = None  # why it was cancelled
+    kept: bool = False  # … without an outcome: the next daemon goes on with it
+    status_text: str | None = None
+    began: float | None = None  # monotonic seconds: the first attempt
+
+
+class Runner:
+    """Makes attempts and writes down what becomes of runs; what it needs of the others it is given."""
+
+    def __init__(
+        self,
+        performer: Performer,
+        records: Records,
+        *,
+        exists: Callable[[Sequence[str]], Awaitable[bool]],
+        redact: Callable[[str], str],
+        log_run: Callable[[Run], None],
+        clock: Clock,
+        bus: Bus,
+    ) -> None:
+        self._performer = performer
+        self._records = records
+        self._exists = exists
+        self._redact = redact
+        self._log_run = log_run
+        self._clock = clock
+        self._bus = bus
+
+    async def attempt(self, active: Active) -> Result:
+        """Make one attempt. Raises nothing; cancelling it ends whatever the action has started."""
+        run, task = active.run, active.task
+        if run.attempts == 0 and task.only_if_any and not await self._exists(task.only_if_any):
+            return Result(Outcome.SKIPPED, error=f"no file matches {', '.join(task.only_if_any)}")
+        self._begin(active)
+        result: Result | None = None
+        with self._clock.move_on_after(task.timeout):
+            result = await self._perform(active)
+        timed_out = Result(Outcome.TIMEOUT, error=f"not finished within {task.timeout:g} s")
+        return timed_out if result is None else result
+
+    async def pause(self, active: Active, failed: Result) -> None:
+        """Wait out the time between an attempt that failed and the next."""
+        run = active.run
+        seconds = retry.wait(run.attempts, active.task.retry, random.random())  # noqa: S311  no secret
+        run.phase, run.error = Phase.RETRYING, self._redacted(failed.error)
+        run.retry_at = self._clock.now() + timedelta(seconds=seconds)
+        await self._records.waiting(run)
+        self._bus.publish(
+            RunRetrying(
+                at=self._clock.now(),
+                name=run.task,
+                run_id=run.run_id,
+                attempt=run.attempts,
+                seconds=round(seconds, 3),
+                error=run.error,
+            )
+        )
+        await self.wait_for_retry(run)
+
+    async def wait_for_retry(self, run: Run) -> None:
+        """Sleep until the run's `retry_at`, on the clock on the wall: a suspend counts."""
+        while run.retry_at is not None and (left := (run.retry_at - self._clock.now()).total_seconds()) > 0:
+            await self._clock.sleep(min(left, NAP))
+
+    async def finish(self, run: Run, result: Result, began: float | None = None) -> None:
+        """Give the run, whose first attempt began at `began` (monotonic seconds), its outcome, and write it down.
+
+        Nobody else learns of it before.
+        """
+        run.phase, run.outcome, run.retry_at = Phase.FINISHED, result.outcome, None
+        run.output, run.error = self._redact(result.output), self._redacted(result.error)
+        run.cost_usd = result.cost_usd
+        run.duration = None if began is None else self._clock.monotonic() - began
+        await self._records.finish(run)
+        self._log_run(run)
+        self._bus.publish(finished(run, self._clock))
+
+    def _begin(self, active: Active) -> None:
+        run = active.run
+        now = self._clock.now()
+        run.phase, run.retry_at, run.attempts = Phase.RUNNING, None, run.attempts + 1
+        if run.started_at is None:
+            run.started_at = now
+        if active.began is None:
+            active.began = self._clock.monotonic()
+        active.status_text = None
+        self._records.begun(run)
+        self._bus.publish(
+            RunStarted(
+                at=now,
+                name=run.task,
+                run_id=run.run_id,
+                slot=precise(run.slot),
+                trigger=run.trigger.value,
+                attempt=run.attempts,
+            )
+        )
+
+    async def _perform(self, active: Active) -> Result:
+        def say(text: str) -> None:
+            active.status_text = self._redact(text)
+
+        try:
+            return await self._performer.perform(active.task, active.run, on_status=say)
+        except Exception as error:  # the boundary: a bug around one action must not reach other runs or the watchers
+            log.exception("%s: the attempt failed inside aiemp", active.run.task)
+            return Result(Outcome.FAILURE, error=f"failed inside aiemp: {error!r}")
+
+    def _redacted(self, text: str | None) -> str | None:
+        return None if text is None else self._redact(text)
+
+
+def finished(run: Run, clock: Clock) -> RunFinished:
+    """Give the fact that `run` has its outcome."""
+    return RunFinished(
+        at=clock.now(),
+        name=run.task,
+        run_id=run.run_id,
+        slot=precise(run.slot),
+        trigger=run.trigger.value,
+        outcome="" if run.outcome is None else run.outcome.value,
+        attempts=run.attempts,
+        duration_seconds=None if run.duration is None else round(run.duration, 3),
+        error=run.error,
+    )
