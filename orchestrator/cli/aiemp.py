@@ -14,6 +14,7 @@ VERBS = {
     "init": ("orchestrator.cli.setup", "write supervisor.toml and what the vault lacks; overwrites nothing"),
     "run": ("orchestrator.cli.run", "the daemon, in the foreground; --once for a single cycle"),
     "check": ("orchestrator.cli.setup", "validate the configuration: every error at once"),
+    "next": ("orchestrator.cli.next", "the coming slots of tasks, clock changes marked"),
     "service": ("orchestrator.cli.setup", "print a service definition for systemd, launchd or pm2"),
 }
 

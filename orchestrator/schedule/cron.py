@@ -1,5 +1,6 @@
 """PURE. Cron expressions: checked word by word, and compiled. cronsim reads the fields and knows which days match."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
@@ -60,8 +61,9 @@ def check_cron(expression: str) -> str:
 
 def compile_cron(expression: str) -> Pattern:
     """What a checked expression means."""
-    minute, hour, *_ = expression.split()
-    parsed = CronSim(expression, _START)
+    words = expression.split()
+    minute, hour, *_ = words
+    parsed = CronSim(" ".join(_without_vain_steps(word, place) for place, word in enumerate(words)), _START)
     return Pattern(
         seconds=tuple(h * 3600 + m * 60 for h in sorted(parsed.hours) for m in sorted(parsed.minutes)),
         fits=parsed.match_day,
@@ -70,14 +72,31 @@ def compile_cron(expression: str) -> Pattern:
     )
 
 
+def _without_vain_steps(word: str, place: int) -> str:
+    """`word` with 5 for 5-5/2, which cronsim takes for 5/2: every second value from 5 on."""
+    terms = []
+    for term in word.split(","):
+        span, slash, _ = term.partition("/")
+        first, dash, _ = span.partition("-")
+        vain = slash and dash and len(_values(span, place)) == 1
+        terms.append(first if vain else term)
+    return ",".join(terms)
+
+
+def _values(word: str, place: int) -> Collection[object]:
+    """What cronsim reads out of `word` as the field at `place`. Raises CronSimError or ValueError."""
+    fields = ["*"] * len(_FIELDS)
+    fields[place] = word
+    parsed = CronSim(" ".join(fields), _START)
+    return (parsed.minutes, parsed.hours, parsed.days, parsed.months, parsed.weekdays)[place]
+
+
 def _readable(word: str, place: int) -> bool:
     """Whether cronsim takes `word` as the field at `place`."""
     if not word.isascii():  # it makes capitals first, and there are letters whose capital is an S or a K
         return False
-    fields = ["*"] * len(_FIELDS)
-    fields[place] = word
     try:
-        CronSim(" ".join(fields), _START)
+        _values(word, place)
     except (CronSimError, ValueError):  # ValueError: more digits than int() takes
         return False
     return True
