@@ -42,10 +42,11 @@ class Program:
     environ: Mapping[str, str]
 
 
-def spawn(program: Program, output: int) -> int:
-    """Start `program` with stdin from /dev/null and stdout and stderr into the descriptor `output`; give its PID.
+def spawn(program: Program, output: int, stderr: int | None = None, stdin: int | None = None) -> int:
+    """Start `program` with stdout and stderr into the descriptor `output`, stdin from /dev/null; give its PID.
 
-    Its own session and process group, descriptors 0-2 only, default signal dispositions. Raises SpawnTrouble.
+    Other descriptors for `stderr` and `stdin` where they are given. Its own session and process group, descriptors 0-2
+    only, default signal dispositions. Raises SpawnTrouble.
     """
     try:
         child = subprocess.Popen(
@@ -53,9 +54,9 @@ def spawn(program: Program, output: int) -> int:
             executable=program.executable,
             cwd=program.directory,
             env=program.environ,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=output,
-            stderr=output,
+            stderr=output if stderr is None else stderr,
             start_new_session=True,
         )
     except OSError as error:
@@ -128,11 +129,11 @@ if sys.platform == "linux":
                 del self._pids[pidfd]
                 os.close(pidfd)
 
-        def take(self) -> list[int]:
-            """Give the PIDs that have ended since, each once."""
+        def take(self) -> list[tuple[int, Death]]:
+            """Reap who has ended since, each once."""
             ended = []
             for pidfd, _ in self._epoll.poll(0):
-                ended.append(self._pids.pop(pidfd))
+                ended.append((self._pids.pop(pidfd), _reap(pidfd)))
                 os.close(pidfd)  # takes it out of the epoll set too
             return ended
 
@@ -140,6 +141,22 @@ if sys.platform == "linux":
             self._epoll.close()
             for pidfd in self._pids:
                 os.close(pidfd)
+
+    def _reap(pidfd: int) -> Death:
+        """Take the exit status of a process that has ended.
+
+        By its pidfd, not its PID: that of an adopted one, which its parent has reaped, may be our next child's by now,
+        and to wait for that one would hold up everything.
+        """
+        try:
+            found = os.waitid(os.P_PIDFD, pidfd, os.WEXITED)
+        except ChildProcessError:
+            return Death()  # adopted: its exit status went to its parent
+        if found is None:  # only without a wait, which this is not
+            return Death()
+        if found.si_code == os.CLD_EXITED:
+            return Death(code=found.si_status)
+        return Death(signal=signal_name(found.si_status))
 
 else:
 
@@ -168,14 +185,24 @@ else:
                 self._kqueue.control([event], 0)
             self._early = [early for early in self._early if early != pid]
 
-        def take(self) -> list[int]:
-            """Give the PIDs that have ended since, each once."""
+        def take(self) -> list[tuple[int, Death]]:
+            """Reap who has ended since, each once."""
             early, self._early = self._early, []
             events = self._kqueue.control(None, 1024, 0)
-            return early + [event.ident for event in events if event.filter == select.KQ_FILTER_PROC]
+            ended = early + [event.ident for event in events if event.filter == select.KQ_FILTER_PROC]
+            return [(pid, _reap(pid)) for pid in ended]
 
         def close(self) -> None:
             self._kqueue.close()
+
+    def _reap(pid: int) -> Death:
+        """Take the exit status of a process that has ended. Its PID is not reused before that, if it is our child."""
+        try:
+            _, status = os.waitpid(pid, 0)
+        except ChildProcessError:
+            return Death()  # adopted: its exit status went to its parent
+        code = os.waitstatus_to_exitcode(status)
+        return Death(code=code) if code >= 0 else Death(signal=signal_name(-code))
 
 
 class Processes:
@@ -188,9 +215,9 @@ class Processes:
         """Wait for nobody any more. The processes go on living."""
         self._watch.close()
 
-    def spawn(self, program: Program, output: int) -> int:
+    def spawn(self, program: Program, output: int, stderr: int | None = None, stdin: int | None = None) -> int:
         """Start `program` and hear of its death from now on. Raises SpawnTrouble, and then no process is left."""
-        pid = spawn(program, output)
+        pid = spawn(program, output, stderr, stdin)
         try:
             self._watch.add(pid)
         except OSError as error:  # no descriptor left for its pidfd: a process that cannot be watched must not be
@@ -213,18 +240,7 @@ class Processes:
 
     def ended(self) -> list[tuple[int, Death]]:
         """Reap every watched process that has ended. Never blocks."""
-        # All at once: a successor of the first might be given the PID of an adopted one that is last in the list.
-        return [(pid, _reap(pid)) for pid in self._watch.take()]
-
-
-def _reap(pid: int) -> Death:
-    """Take the exit status of `pid`, which has ended. A PID is not reused before that, so this can't hit a stranger."""
-    try:
-        _, status = os.waitpid(pid, 0)
-    except ChildProcessError:
-        return Death()  # adopted: its exit status went to its parent
-    code = os.waitstatus_to_exitcode(status)
-    return Death(code=code) if code >= 0 else Death(signal=signal_name(-code))
+        return self._watch.take()
 
 
 def signal_name(number: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import anyio
 
-from orchestrator.places import SUN_PATH_MAX, private_folder
+from orchestrator.places import SUN_PATH_MAX, file_name, private_folder, private_subfolder
 
 SHORT = 16  # characters of a socket's name where the watcher's is too long for a path
 MAX_DATAGRAM = 4096
@@ -35,7 +35,7 @@ class NotifySockets:
 
     def path(self, name: str) -> str:
         """Give the address of this watcher: the same one in every life of the daemon."""
-        path = os.path.join(self._folder, name)  # noqa: PTH118  places are strings
+        path = os.path.join(self._folder, file_name(name))  # noqa: PTH118  places are strings
         if len(os.fsencode(path)) > SUN_PATH_MAX:
             import hashlib  # noqa: PLC0415  loads OpenSSL, and is needed only here
 
@@ -43,13 +43,16 @@ class NotifySockets:
         return path
 
     def open(self, name: str) -> None:
-        """Listen to `name`. Does nothing when it already does, unless someone has removed the socket."""
+        """Listen to `name`. Does nothing when it already does, unless someone has removed the socket.
+
+        Raises OSError, and UserError when something else lies in its place.
+        """
         path = self.path(name)
         if name in self._sockets:
             if os.path.lexists(path):
                 return
             self.close(name)
-        private_folder(self._folder)  # someone may have tidied it away
+        private_subfolder(self._folder)  # someone may have tidied it away
         _remove_socket(path)
         heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
@@ -84,9 +87,11 @@ class NotifySockets:
         for key, _ in self._selector.select(0):
             heard: socket.socket = key.fileobj  # type: ignore[assignment]  # only sockets are registered
             for _turn in range(PER_TURN):
+                if self._sockets.get(key.data) is not heard:
+                    break  # what was said before has led to its end: a watcher that is forgotten, or made a new one
                 try:
                     datagram = heard.recv(MAX_DATAGRAM)  # descriptors that come along are closed by the kernel
-                except BlockingIOError:
+                except OSError:  # there is nothing more
                     break
                 yield key.data, parse(datagram)
 
@@ -95,5 +100,5 @@ def _remove_socket(path: str) -> None:
     try:
         if stat.S_ISSOCK(os.lstat(path).st_mode):
             os.unlink(path)  # noqa: PTH108  places are strings
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass

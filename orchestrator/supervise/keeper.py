@@ -12,8 +12,8 @@ from orchestrator.config.model import Policy, WatcherConfig
 from orchestrator.events import Fact, WatcherChanged, WatcherDied, WatcherRestarted, WatcherSaid
 from orchestrator.processes.children import SpawnTrouble
 from orchestrator.processes.death import Death
+from orchestrator.processes.programs import Unlaunchable
 from orchestrator.supervise import crashloop, lifecycle, states
-from orchestrator.supervise.launch import Unlaunchable
 from orchestrator.supervise.states import Child, Effect, State
 
 STATUS_TEXT_MAX = 200
@@ -32,6 +32,10 @@ class Host(Protocol):
 
     def last_lines(self, name: str) -> list[str]:
         """Give the end of what the watcher's last process has written."""
+        ...
+
+    def redact(self, name: str, text: str) -> str:
+        """Take out of `text` the secrets in the environment that the watcher's last process was started with."""
         ...
 
 
@@ -54,7 +58,7 @@ class Keeper:
         self.status_text: str | None = None
         self.adopted = False
         self.stopped_by_person = False
-        self._watched = True  # its process was told of a watchdog (WATCHDOG_USEC)
+        self.watched = True  # its process was told of a watchdog (WATCHDOG_USEC)
         self.waits_for: str | None = None  # set by the supervisor while a dependency holds the start back
         self._host = host
         self._clock = clock
@@ -83,13 +87,24 @@ class Keeper:
         return isinstance(self.child.phase, states.Stopping) and self.child.phase.death is not None
 
     @property
+    def comes_back(self) -> bool:
+        """Whether it has no living process, but is started again by itself."""
+        return self.state is State.BACKOFF or (self.leaderless and self.child.wanted)
+
+    @property
+    def again(self) -> bool:
+        """Whether another process of it was asked for, which begins when the one that is being stopped has ended."""
+        phase = self.child.phase
+        return isinstance(phase, states.Stopping) and phase.cause is None and self.child.wanted
+
+    @property
     def deadline(self) -> float | None:
         return lifecycle.deadline(self.child, self.policy)
 
     @property
     def policy(self) -> Policy:
         """Its policy; without a watchdog for a process that does not know of the one that a reload has brought."""
-        return self.config.policy if self._watched else replace(self.config.policy, watchdog=0.0)
+        return self.config.policy if self.watched else replace(self.config.policy, watchdog=0.0)
 
     def tell(self, event: states.Event) -> None:
         """Let `event` happen, carry out what follows from it, then publish the facts."""
@@ -133,18 +148,25 @@ class Keeper:
         text = fields.get("STATUS")
         if fields.get("STOPPING") == "1" and text is None:
             text = "stopping"
-        if text is None or text[:STATUS_TEXT_MAX] == self.status_text:
+        if text is None:
             return False
-        self.status_text = text[:STATUS_TEXT_MAX]
+        text = self._host.redact(self.name, text)[:STATUS_TEXT_MAX]  # cut last: half a secret would not be known again
+        if text == self.status_text:
+            return False
+        self.status_text = text
         return True
 
     def said(self) -> WatcherSaid:
         """Give the fact that its status text is another."""
         return WatcherSaid(at=self._clock.now(), name=self.name, text=self.status_text or "")
 
-    def adopt(self, pid: int, uptime: float, restarts: int = 0) -> None:
-        """Go on keeping a process that an earlier daemon started `uptime` seconds ago, after so many restarts."""
+    def adopt(self, pid: int, uptime: float, restarts: int = 0, *, watched: bool = True) -> None:
+        """Go on keeping a process that an earlier daemon started `uptime` seconds ago, after so many restarts.
+
+        `watched`: it was told of a watchdog, and so may be judged by one.
+        """
         self.generation += 1
+        self.watched = watched
         self.adopted = True
         self.child = replace(self.child, total=restarts)
         self.tell(states.Adopted(pid, uptime))
@@ -232,7 +254,7 @@ class Keeper:
     def _spawn(self) -> states.Event:
         self.generation += 1
         self.status_text = None
-        self._watched = self.config.policy.watchdog > 0
+        self.watched = self.config.policy.watchdog > 0
         try:
             return states.Spawned(self._host.spawn(self.config))
         except Unlaunchable as error:
@@ -242,4 +264,4 @@ class Keeper:
 
     def _with_output(self, text: str, *, lines: int) -> str:
         said = [line.strip() for line in self._host.last_lines(self.name)[-lines:]]
-        return f"{text}; last output: {' ⏎ '.join(said)}" if any(said) else text
+        return f"{text}; last output: {self._host.redact(self.name, ' ⏎ '.join(said))}" if any(said) else text

@@ -1,50 +1,17 @@
 """From a watcher's configuration to a program that can be started, or the sentence that says why it can't be."""
 
 import os
-import shutil
-import sys
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from orchestrator import files
 from orchestrator.config.model import Launch, WatcherConfig
-from orchestrator.places import Places
+from orchestrator.processes import programs
 from orchestrator.processes.children import Program
+from orchestrator.processes.programs import Surroundings, Unlaunchable
 
 ENV_FILE_MAX: Final = 1024 * 1024  # bytes
-
-# What systemd or an outer supervisor meant for the daemon alone.
-NOT_INHERITED = frozenset(
-    {
-        "NOTIFY_SOCKET",
-        "WATCHDOG_USEC",
-        "WATCHDOG_PID",
-        "LISTEN_FDS",
-        "LISTEN_PID",
-        "LISTEN_FDNAMES",
-        "MAINPID",
-        "INVOCATION_ID",
-        "JOURNAL_STREAM",
-        "SYSTEMD_EXEC_PID",
-    }
-)
-
-
-class Unlaunchable(Exception):
-    """A watcher cannot be started as it is configured; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What every watcher of this daemon is told about the world."""
-
-    places: Places
-    config_folder: str
-    dry_run: bool
-    environ: Mapping[str, str]  # the daemon's own
 
 
 def program(watcher: WatcherConfig, around: Surroundings, notify_socket: str) -> Program:
@@ -56,12 +23,7 @@ def program(watcher: WatcherConfig, around: Surroundings, notify_socket: str) ->
     directory = str(watcher.launch.directory)
     if not os.path.isdir(directory):  # noqa: PTH112  hot path
         raise Unlaunchable(f"directory {directory} does not exist or is no folder; correct `directory`")
-    executable = _executable(watcher.launch.command[0], around, directory, environ)
-    argv = watcher.launch.command
-    if argv[0] == "python":
-        # Python looks for itself, and so for its packages, by argv[0]: a bare "python" is searched for on the PATH,
-        # where another one than the daemon's may be found.
-        argv = (executable, *argv[1:])
+    executable, argv = programs.find(watcher.launch.command, around.config_folder, directory, environ)
     return Program(executable, argv, directory, environ)
 
 
@@ -81,7 +43,7 @@ def fingerprint(launch: Launch) -> str:
 
 
 def _environ(watcher: WatcherConfig, around: Surroundings, notify_socket: str) -> dict[str, str]:
-    environ = {key: value for key, value in around.environ.items() if key not in NOT_INHERITED}
+    environ = programs.inherited(around)
     if watcher.launch.env_file is not None:
         try:
             text = _read_env_file(watcher.launch.env_file).decode()
@@ -90,14 +52,8 @@ def _environ(watcher: WatcherConfig, around: Surroundings, notify_socket: str) -
             raise Unlaunchable(f"env_file {watcher.launch.env_file}: {why}") from error
         environ |= parse_env_file(text)
     environ |= dict(watcher.launch.env)
-    environ |= {
-        "AIEMP_WATCHER": watcher.name,
-        "AIEMP_VAULT": around.places.vault,
-        "AIEMP_STATE_DIR": around.places.state,
-        "DRY_RUN": "true" if around.dry_run else "false",
-        "PYTHONUNBUFFERED": "1",
-        "NOTIFY_SOCKET": notify_socket,
-    }
+    environ |= programs.told(around, notify_socket)
+    environ["AIEMP_WATCHER"] = watcher.name
     if watcher.policy.watchdog > 0:
         environ["WATCHDOG_USEC"] = str(round(watcher.policy.watchdog * 1_000_000))
     return environ
@@ -105,7 +61,8 @@ def _environ(watcher: WatcherConfig, around: Surroundings, notify_socket: str) -
 
 def _read_env_file(path: Path) -> bytes:
     """Raises OSError: for a FIFO too, which would keep the whole daemon waiting for its writer."""
-    content, _ = files.read(path.resolve(), limit=ENV_FILE_MAX)
+    # Not path.resolve(): up to Python 3.12 it raises RuntimeError for symlinks that lead in a circle.
+    content, _ = files.read(os.path.realpath(path), limit=ENV_FILE_MAX)
     return content
 
 
@@ -129,16 +86,3 @@ def parse_env_file(text: str) -> dict[str, str]:
             value = value[1:-1]
         found[key] = value
     return found
-
-
-def _executable(command: str, around: Surroundings, directory: str, environ: Mapping[str, str]) -> str:
-    if command == "python":
-        return sys.executable
-    if os.sep in command:
-        beside = os.path.join(around.config_folder, command)  # noqa: PTH118  hot path
-        inside = os.path.join(directory, command)  # noqa: PTH118  hot path
-        return beside if os.path.exists(beside) or not os.path.exists(inside) else inside  # noqa: PTH110  hot path
-    found = shutil.which(command, path=environ.get("PATH", os.defpath))
-    if found is None:
-        raise Unlaunchable(f"command {command!r} is not on the PATH; install it or write its full path")
-    return found if os.path.isabs(found) else os.path.join(directory, found)  # noqa: PTH117, PTH118  hot path

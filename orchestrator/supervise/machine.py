@@ -8,11 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from orchestrator.config.model import WatcherConfig
+from orchestrator.errors import UserError
 from orchestrator.logs.capture import Capture
-from orchestrator.processes import children
+from orchestrator.processes import children, procfs
 from orchestrator.processes.death import Death
 from orchestrator.processes.identity import Identity
 from orchestrator.processes.notify import NotifySockets
+from orchestrator.processes.programs import Surroundings
+from orchestrator.redaction import Redactor
 from orchestrator.supervise import launch, usage
 from orchestrator.threads import in_thread
 
@@ -33,12 +36,13 @@ class Launched:
 class RealMachine:
     """Implements supervisor.Machine."""
 
-    def __init__(self, around: launch.Surroundings, capture: Capture, sockets: NotifySockets) -> None:
+    def __init__(self, around: Surroundings, capture: Capture, sockets: NotifySockets) -> None:
         self.launched: dict[str, Launched] = {}  # by watcher, its latest process
         self._around = around
         self._capture = capture
         self._sockets = sockets
         self._processes = children.Processes()
+        self._redactors: dict[str, Redactor] = {}  # by watcher, for the environment of its latest process
 
     def close(self) -> None:
         """Let go of everything. Processes that still live are not touched."""
@@ -57,16 +61,17 @@ class RealMachine:
             self._sockets.open(watcher.name)
             self._capture.open(watcher.name)
             output = self._capture.writer(watcher.name)
-        except OSError as error:
-            raise children.SpawnTrouble(
-                f"its pipe or socket cannot be made: {error.strerror}", transient=error.errno in children.TRANSIENT
-            ) from error
+        except (OSError, UserError) as error:
+            # Nothing about the watcher is wrong: where these lie somebody may have tidied up, or a disk be gone.
+            why = error.strerror if isinstance(error, OSError) else error
+            raise children.SpawnTrouble(f"its pipe or socket cannot be made: {why}", transient=True) from error
         try:
             self._capture.boundary(watcher.name)
             pid = self._processes.spawn(program, output)
         finally:
             os.close(output)
         self.launched.pop(watcher.name, None)
+        self._keep_secrets(watcher.name, program.environ)
         with suppress(OSError):  # no descriptor left: then the next daemon has to find it by its environment
             identity = Identity.of(pid)
             if identity is not None:  # else it is dead already, which will be heard of in a moment
@@ -83,6 +88,15 @@ class RealMachine:
         except KeyError:  # its pipe could not be made, so nothing was ever said
             return []
 
+    def redact(self, name: str, text: str) -> str:
+        redactor = self._redactors.get(name)
+        return text if redactor is None else redactor(text)
+
+    def _keep_secrets(self, name: str, environ: Mapping[str, str]) -> None:
+        self._redactors.pop(name, None)
+        if redactor := Redactor(environ):  # most have none to keep
+            self._redactors[name] = redactor
+
     # --- supervisor.Machine ---
 
     def adopt(self, name: str, launched: Launched) -> bool:
@@ -96,6 +110,8 @@ class RealMachine:
             self._processes.disown(launched.identity.pid)
             return False
         self.launched[name] = launched
+        told = [os.fsdecode(each).partition("=") for each in procfs.environ(launched.identity.pid)]
+        self._keep_secrets(name, {key: value for key, _, value in told})
         return True
 
     def unheard(self, name: str, pid: int) -> bool:
@@ -104,7 +120,7 @@ class RealMachine:
             output = os.readlink(f"/proc/{pid}/fd/1")  # noqa: PTH115  hot path's neighbour: strings
         except OSError:
             return False
-        return output == f"{self._around.places.pipes}/{name} (deleted)"
+        return output == f"{self._around.places.pipe(name)} (deleted)"
 
     def deaths(self) -> Iterable[tuple[int, Death]]:
         return self._processes.ended()
@@ -132,10 +148,11 @@ class RealMachine:
         try:
             self._sockets.open(name)
             self._capture.open(name)
-        except OSError as error:  # tried again when it is started, and then it is that watcher's trouble alone
-            log.warning("%s: its pipe or socket cannot be made yet: %s", name, error.strerror)
+        except (OSError, UserError) as error:  # tried again when it is started, and then it is its trouble alone
+            log.warning("%s: its pipe or socket cannot be made yet: %s", name, error)
 
     def forget(self, name: str) -> None:
         self.launched.pop(name, None)
+        self._redactors.pop(name, None)
         self._sockets.close(name)
         self._capture.forget(name)

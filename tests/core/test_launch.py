@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from orchestrator.config.model import Launch, Policy, WatcherConfig
 from orchestrator.places import Places
 from orchestrator.processes.children import Program
-from orchestrator.supervise.launch import (
-    NOT_INHERITED,
-    Surroundings,
-    Unlaunchable,
-    fingerprint,
-    parse_env_file,
-    program,
-)
+from orchestrator.processes.programs import NOT_INHERITED, Surroundings, Unlaunchable
+from orchestrator.supervise.launch import fingerprint, parse_env_file, program
 
 SOCKET = "/run/notify/a"
 
@@ -71,7 +65,7 @@ def test_the_watchdogs_interval(tmp_path: Path, watchdog: float, usec: str | Non
     assert made(tmp_path, policy=Policy(watchdog=watchdog)).environ.get("WATCHDOG_USEC") == usec
 
 
-@pytest.mark.parametrize("name", sorted(NOT_INHERITED - {"NOTIFY_SOCKET"}))
+@pytest.mark.parametrize("name", sorted(NOT_INHERITED - {"NOTIFY_SOCKET", "AIEMP_WATCHER"}))
 def test_what_was_meant_for_the_daemon_alone_stays_there(tmp_path: Path, name: str) -> None:
     assert name not in made(tmp_path, {name: "1"}).environ
     assert made(tmp_path, {name: "1"}, env=((name, "2"),)).environ[name] == "2"  # unless someone says so
@@ -160,6 +154,18 @@ def test_an_env_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes
     with pytest.raises(Unlaunchable, match="env_file") as error:
         made(tmp_path, env_file=path)
     assert str(path) in str(error.value)
+
+
+def test_an_env_file_that_leads_in_a_circle_is_as_good_as_missing(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.symlink_to("env.real")
+    (tmp_path / "env.real").symlink_to(".env")
+    with pytest.raises(Unlaunchable, match="symbolic links"):
+        made(tmp_path, env_file=path)
+    launch = replace(LAUNCH, env_file=path)
+    missing = fingerprint(launch)
+    path.unlink()
+    assert fingerprint(launch) == missing  # a reload asks for it too, and must not fail
 
 
 @pytest.mark.parametrize("environ", [{}, {"KEY": ""}])

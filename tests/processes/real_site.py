@@ -16,7 +16,7 @@ from orchestrator.events import Bus
 from orchestrator.logs.capture import Capture
 from orchestrator.places import Places, private_folder
 from orchestrator.processes.notify import NotifySockets
-from orchestrator.supervise.launch import Surroundings
+from orchestrator.processes.programs import Surroundings
 from orchestrator.supervise.machine import RealMachine
 from orchestrator.supervise.states import State
 from orchestrator.supervise.supervisor import Supervisor

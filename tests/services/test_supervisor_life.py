@@ -7,7 +7,7 @@ from manual_clock import at_rest
 from orchestrator.config.model import Backoff, CrashLoop, Ready, Restart
 from orchestrator.events import WatcherDied, WatcherRestarted, WatcherSaid
 from orchestrator.processes.children import SpawnTrouble
-from orchestrator.supervise.launch import Unlaunchable
+from orchestrator.processes.programs import Unlaunchable
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb
 
@@ -255,9 +255,19 @@ async def test_a_spawn_that_fails_for_want_of_resources_is_tried_again() -> None
         assert w.state("a") is State.BACKOFF
         assert request.ok == {"a": False}
         assert "no processes left" in w.reason("a")
-        await w.clock.advance(2)
+        await w.clock.advance(2.1)
+        assert [round(at, 3) for at, _ in w.machine.spawns] == [0, 0.1, 1.1]
         assert w.state("a") is State.RUNNING
         assert w.describe("a")["restarts"] == 2
+
+
+async def test_spawns_that_go_on_failing_leave_everybody_else_their_turn() -> None:
+    async with world(watcher("a", backoff=NO_WAIT, crash_loop=CrashLoop(max_restarts=10**9)), watcher("b")) as w:
+        w.machine.trouble["a"] = [SpawnTrouble("text file busy", transient=True)] * 1000
+        await w.ask(Verb.START, "a", "b")
+        await w.clock.advance(1.0)
+        assert w.state("b") is State.RUNNING
+        assert 2 <= w.machine.count("a") <= 11
 
 
 @pytest.mark.parametrize("error", [Unlaunchable("no such command"), SpawnTrouble("no interpreter", transient=False)])
@@ -287,6 +297,14 @@ async def test_the_watchdog_restarts_who_falls_silent() -> None:
         assert w.machine.count("a") == 2
         cause = next(fact.cause for fact in w.facts if isinstance(fact, WatcherRestarted))
         assert "watchdog" in cause
+
+
+@pytest.mark.parametrize("watched", [True, False])
+async def test_an_adopted_process_is_judged_only_by_a_watchdog_that_it_was_told_of(*, watched: bool) -> None:
+    async with world(watcher("a", watchdog=5.0)) as w:
+        w.supervisor.adopt("a", w.machine.adopt("a"), 100.0, watched=watched)
+        await w.clock.advance(6)
+        assert w.machine.count("a") == (1 if watched else 0)
 
 
 async def test_a_watcher_may_ask_for_a_restart() -> None:
@@ -325,6 +343,15 @@ async def test_status_texts_are_kept_until_the_process_ends() -> None:
         w.machine.die("a")
         await at_rest()
         assert w.describe("a")["status_text"] is None
+
+
+async def test_status_texts_hold_no_secrets_also_where_they_are_cut() -> None:
+    async with world(watcher("a")) as w:
+        await up(w, "a")
+        w.machine.say("a", STATUS="x" * 195 + "s3cr3t-value")
+        await at_rest()
+        assert w.describe("a")["status_text"] == "x" * 195 + "[reda"
+        assert [fact.text for fact in w.facts if isinstance(fact, WatcherSaid)] == ["x" * 195 + "[reda"]
 
 
 async def test_messages_to_and_from_nobody_disturb_nobody() -> None:

@@ -5,7 +5,7 @@ from fake_machine import up, watcher, world
 from manual_clock import at_rest
 
 from orchestrator.config.model import CrashLoop, Ready, Restart
-from orchestrator.supervise.launch import Unlaunchable
+from orchestrator.processes.programs import Unlaunchable
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb
 
@@ -154,3 +154,61 @@ async def test_resume_starts_what_the_resumed_one_needs() -> None:
         await w.clock.advance(2)
         assert request.ok == {"db": True, "web": True}
         assert "not paused" not in request.message("db")
+
+
+async def test_who_is_excepted_is_not_started_along_and_whoever_needs_it_waits() -> None:
+    async with world(watcher("db"), watcher("app", needs=["db"]), watcher("web", needs=["app"])) as w:
+        w.supervisor.keepers["db"].stay_paused("crash loop")
+        asked = w.supervisor.ask(Verb.START, ["app", "web"], except_for={"db"})
+        await w.clock.advance(5)
+        assert asked.keys() == {"app", "web"}
+        assert w.states() == {"db": "paused", "app": "stopped", "web": "stopped"}
+        assert "waits for db, which is paused" in w.reason("app")
+        await w.ask(Verb.RESUME, "db")
+        await w.clock.advance(3)
+        assert w.states() == {"db": "running", "app": "running", "web": "running"}
+
+
+async def test_another_ones_restart_of_a_dependency_is_no_failure_of_a_start() -> None:
+    async with world(watcher("db"), watcher("web", needs=["db"])) as w:
+        request = await w.ask(Verb.START, "web")
+        w.machine.stubborn.add("db")
+        await w.ask(Verb.RESTART, "db")
+        assert w.state("db") is State.STOPPING
+        assert not request.done
+        await w.clock.advance(15)
+        assert request.ok == {"db": True, "web": True}
+        assert (request.message("db"), request.message("web")) == ("", "")
+
+
+async def test_a_reload_that_restarts_a_starting_one_is_no_failure_of_its_start() -> None:
+    async with world(watcher("db")) as w:
+        request = await w.ask(Verb.START, "db")
+        w.machine.stubborn.add("db")
+        w.supervisor.renew(["db"])
+        await w.clock.advance(15)
+        assert request.ok == {"db": True}
+
+
+async def test_a_start_that_another_one_undoes_says_so() -> None:
+    async with world(watcher("db"), watcher("slow", ready=Ready.NOTIFY)) as w:
+        request = await w.ask(Verb.START, "db", "slow")
+        await w.clock.advance(2)
+        assert w.state("db") is State.RUNNING
+        await w.ask(Verb.STOP, "db")
+        w.machine.say("slow", READY="1")
+        await w.clock.advance(2)
+        assert request.ok == {"db": True, "slow": True}
+        assert "by another command" in request.message("db")
+
+
+async def test_a_restart_revives_nobody_who_is_being_stopped() -> None:
+    async with world(watcher("db"), watcher("web", needs=["db"])) as w:
+        w.machine.stubborn.add("web")
+        await up(w, "db")
+        await up(w, "web")
+        stopped = await w.ask(Verb.STOP, "web")
+        await w.ask(Verb.RESTART, "db")
+        await w.clock.advance(15)
+        assert stopped.ok == {"web": True}
+        assert w.states() == {"db": "running", "web": "stopped"}

@@ -10,7 +10,7 @@ from manual_clock import at_rest
 
 from orchestrator.config.model import Backoff, CrashLoop, Ready, WatcherConfig
 from orchestrator.processes.children import SpawnTrouble
-from orchestrator.supervise.launch import Unlaunchable
+from orchestrator.processes.programs import Unlaunchable
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb
 
@@ -54,7 +54,7 @@ async def happen(w: World, act: tuple[Any, ...], requests: list[Request]) -> Non
         case ("reload", str(name), policy, enabled) if name in w.supervisor.keepers:
             w.supervisor.add(config(name, policy, enabled=enabled))
             if not enabled:
-                w.supervisor.ask(Verb.STOP, [name])
+                w.supervisor.ask(Verb.RESTART, [name])  # as a reload does
         case ("trouble", str(name), transient):
             w.machine.trouble[name] = [SpawnTrouble("short", transient=True) if transient else Unlaunchable("wrong")]
         case (str(what), str(name)):

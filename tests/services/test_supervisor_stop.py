@@ -3,7 +3,7 @@
 from fake_machine import World, up, watcher, world
 from manual_clock import at_rest
 
-from orchestrator.config.model import Ready
+from orchestrator.config.model import Backoff, Ready
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb
 
@@ -173,3 +173,77 @@ async def test_starts_that_were_held_back_do_not_happen_after_all() -> None:
         await w.clock.advance(100)
         assert w.states() == {"db": "stopped", "web": "stopped"}
         assert w.machine.count("web") == 0
+
+
+async def test_what_waited_to_be_started_again_stays_dead_once_everything_is_killed() -> None:
+    async with world(watcher("db"), watcher("web", needs=["db"])) as w:
+        await up(w, "db")
+        await up(w, "web")
+        w.machine.stubborn.add("web")
+        w.machine.die("db")
+        await at_rest()
+        w.machine.die("db")
+        await at_rest()
+        assert w.state("db") is State.BACKOFF
+        w.supervisor.kill_all()
+        await w.clock.advance(100)
+        assert w.states() == {"db": "stopped", "web": "stopped"}
+        assert w.machine.processes == {}
+
+
+async def in_backoff_beside_a_dependent_that_ignores_term(w: World) -> None:
+    await up(w, "db")
+    await up(w, "web")
+    w.machine.stubborn.add("web")
+    for _ in range(2):
+        w.machine.die("db")
+        await at_rest()
+    assert w.states() == {"db": "backoff", "web": "running"}
+
+
+async def test_a_stop_held_back_for_others_ends_a_backoff_at_once() -> None:
+    async with world(watcher("db"), watcher("web", needs=["db"])) as w:
+        await in_backoff_beside_a_dependent_that_ignores_term(w)
+        request = await w.ask(Verb.STOP, "db")
+        await w.clock.advance(9)
+        assert w.states() == {"db": "stopped", "web": "stopping"}
+        await w.clock.advance(2)
+        assert request.ok == {"db": True, "web": True}
+        assert w.machine.count("db") == 2
+
+
+async def test_a_restart_held_back_for_others_ends_a_backoff_at_once_and_starts_after_them() -> None:
+    async with world(watcher("db"), watcher("web", needs=["db"])) as w:
+        await in_backoff_beside_a_dependent_that_ignores_term(w)
+        request = await w.ask(Verb.RESTART, "db")
+        await w.clock.advance(9)
+        assert w.states() == {"db": "stopped", "web": "stopping"}
+        await w.clock.advance(3)
+        assert request.ok == {"db": True, "web": True}
+        assert w.states() == {"db": "running", "web": "running"}
+        assert w.machine.count("db") == 3
+
+
+async def test_a_watcher_removed_in_backoff_is_not_started_again_while_others_still_need_it() -> None:
+    async with world(watcher("db", backoff=Backoff(initial=1.0)), watcher("web", needs=["db"])) as w:
+        await in_backoff_beside_a_dependent_that_ignores_term(w)
+        w.supervisor.remove(["db", "web"])
+        await w.clock.advance(20)
+        assert w.machine.count("db") == 2
+        assert w.states() == {}
+
+
+async def test_a_held_stop_keeps_what_a_crash_left_behind_from_being_followed_by_a_start() -> None:
+    async with world(watcher("db", stop_timeout=5.0), watcher("web", needs=["db"], stop_timeout=20.0)) as w:
+        w.machine.stubborn_children.add("db")
+        w.machine.stubborn.add("web")
+        await up(w, "db")
+        await up(w, "web")
+        w.machine.die("db", survivors=True)
+        await at_rest()
+        request = await w.ask(Verb.STOP, "db")
+        await w.clock.advance(10)
+        assert w.states() == {"db": "stopped", "web": "stopping"}
+        await w.clock.advance(15)
+        assert request.ok == {"db": True, "web": True}
+        assert w.machine.count("db") == 1
