@@ -11,6 +11,8 @@ from orchestrator.errors import UserError
 
 # sun_path holds 108 bytes on Linux and 104 on macOS and the BSDs, the final NUL included (unix(7)).
 SUN_PATH_MAX = 103
+# The longest name that is needed in a folder for sockets: a watcher's notify socket, with its name made short.
+LONGEST_SOCKET = "notify/" + "x" * 16
 
 # The vault's folders, by the key that `status --json` counts them under.
 FOLDERS = {
@@ -37,6 +39,7 @@ class Places:
         "logs",
         "pipes",
         "state",
+        "task_log",
         "vault",
         "watcher_logs",
     )
@@ -47,6 +50,7 @@ class Places:
         self.dashboard = join(vault, "Dashboard.md")
         self.logs = join(vault, "Logs")
         self.daemon_log = join(self.logs, "aiemp.log")
+        self.task_log = join(self.logs, "task_execution.jsonl")
         self.watcher_logs = join(self.logs, "watchers")
         self.state = join(vault, ".aiemp")
         self.database = join(self.state, "aiemp.db")
@@ -56,7 +60,11 @@ class Places:
         self.pipes = join(self.state, "pipes")  # one FIFO a watcher: its output, on the way to the log
 
     def watcher_log(self, name: str) -> str:
-        return os.path.join(self.watcher_logs, f"{name}.log")
+        return os.path.join(self.watcher_logs, f"{file_name(name)}.log")
+
+    def pipe(self, name: str) -> str:
+        """Where a watcher's FIFO lies."""
+        return os.path.join(self.pipes, file_name(name))
 
     def control_socket(self) -> str:
         """Where this vault's control socket is to be found now, as the last daemon left word."""
@@ -74,11 +82,32 @@ class Places:
         """A short folder for sockets, in $XDG_RUNTIME_DIR or /tmp: always the same one for one vault and user."""
         import hashlib  # noqa: PLC0415  loads OpenSSL, and is needed only here
 
-        base = os.environ.get("XDG_RUNTIME_DIR", "")
-        if not os.path.isdir(base) or len(os.fsencode(base)) > 30:
-            base = "/tmp"  # noqa: S108  the contract's place; private_folder() refuses one that someone else made
         digest = hashlib.sha256(os.fsencode(self.vault)).hexdigest()[:16]
-        return os.path.join(base, f"aiemp-{os.getuid()}-{digest}")
+        name = f"aiemp-{os.getuid()}-{digest}"
+        base = os.environ.get("XDG_RUNTIME_DIR", "")
+        longest = os.path.join(base, name, LONGEST_SOCKET)
+        if not os.path.isdir(base) or len(os.fsencode(longest)) > SUN_PATH_MAX:
+            base = "/tmp"  # noqa: S108  the contract's place; private_folder() refuses one that someone else made
+        return os.path.join(base, name)
+
+
+def file_name(name: str) -> str:
+    """Give back a watcher's or a run's name, which becomes a file's. Raises UserError when it would lead elsewhere."""
+    if "/" in name or "\0" in name or name in {"", ".", ".."}:
+        raise UserError(f"{name!r} cannot be a file's name, and so no watcher's")
+    return name
+
+
+def private_subfolder(path: str) -> None:
+    """Make `path` as private_folder does, and the folder that it lies in too, should someone have removed that.
+
+    No further: a vault that is gone is not made anew. Raises OSError, UserError.
+    """
+    try:
+        private_folder(path)
+    except FileNotFoundError:
+        private_folder(os.path.dirname(path))
+        private_folder(path)
 
 
 def private_folder(path: str) -> None:

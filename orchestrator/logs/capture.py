@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 # A user's pipes may hold 64 MiB in all (pipe-user-pages-soft); beyond that new ones get 8 KiB. So only a few grow.
 _MOST_GROWN: Final = 16
 
+_WAITS: Final = "the output waits"
 _ADVICE: Final = {
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "the disk quota is used up: make room",
@@ -42,7 +43,7 @@ _ADVICE: Final = {
 class Capture:
     """The capture thread and its pipes. start() comes first; no method blocks, close() excepted.
 
-    Call them from one thread, the event loop's; add_line() from any.
+    Call them from one thread, the event loop's; add_line(), and what own_log() gives, from any.
 
     `on_problem(key, text)` is called on the capture thread when a log cannot be written, and with None once it can
     again. What could not be written waits, mostly in its pipe, whose watcher then blocks when it is full; no other log
@@ -54,7 +55,8 @@ class Capture:
         self._limits = limits
         self._on_problem = on_problem
         self._sources: dict[str, PipeSource] = {}
-        self._own = OwnLines("log", places.daemon_log)
+        self._daemon_log = OwnLines("log", places.daemon_log, places.vault)
+        self._own: tuple[OwnLines, ...] = (self._daemon_log,)
         self._troubled: set[Source] = set()
         self._grown: set[PipeSource] = set()
         self._selector = selectors.DefaultSelector()
@@ -78,7 +80,7 @@ class Capture:
         self._thread.start()
 
     def close(self, timeout: float = 5.0) -> None:
-        """Write what is in the pipes and what add_line() took, and end the thread; wait at most `timeout` seconds.
+        """Write what is in the pipes and the lines that were added, and end the thread; wait at most `timeout` seconds.
 
         The FIFOs stay: processes that live on keep writing into them, and the next daemon reads it.
         """
@@ -138,28 +140,37 @@ class Capture:
     def set_limits(self, limits: Limits) -> None:
         self._limits = limits
 
-    # The daemon's own log
+    # The daemon's own logs
 
     def add_line(self, line: bytes) -> bool:
         """Write a line, ending in a newline, to the daemon's log; False when too many wait for a full disk already.
 
         After close() it is written at once, on the caller's thread.
         """
-        taken = self._own.add(line)
+        return self._add_line(self._daemon_log, line)
+
+    def own_log(self, key: str, path: str) -> Callable[[bytes], bool]:
+        """What add_line() is for the daemon's log, for one more. `key` names its problem; a watcher's is `log:NAME`."""
+        log = OwnLines(key, path, self._places.vault)
+        self._own += (log,)
+        return partial(self._add_line, log)
+
+    def _add_line(self, log: OwnLines, line: bytes) -> bool:
+        taken = log.add(line)
         with self._lock:
             closed = self._closed
         if not closed:
             self._wake()
         elif taken:
             with suppress(OSError):  # the daemon is about to end; there is nobody left to retry for
-                self._own.pump(self._limits)
+                log.pump(self._limits)
         return taken
 
     # Both sides
 
     def _add(self, name: str, boundaries: tuple[int, ...]) -> PipeSource:
         pipe = Pipe(f"{self._places.pipes}/{name}")
-        source = PipeSource(f"log:{name}", self._places.watcher_log(name), pipe, boundaries)
+        source = PipeSource(f"log:{name}", self._places.watcher_log(name), pipe, boundaries, self._places.vault)
         self._sources[name] = source
         self._call(partial(self._begin, source))
         return source
@@ -215,8 +226,9 @@ class Capture:
             calls, self._calls = self._calls, []
         for call in calls:
             call()
-        if self._own.waiting and self._own not in self._troubled:
-            self._pump(self._own)
+        for own in self._own:
+            if own.waiting and own not in self._troubled:
+                self._pump(own)
 
     def _begin(self, source: PipeSource) -> None:
         self._selector.register(source.pipe.fd, selectors.EVENT_READ, source)
@@ -246,10 +258,25 @@ class Capture:
             if isinstance(source, PipeSource):
                 self._selector.unregister(source.pipe.fd)
         source.troubled(time.monotonic())
+        if isinstance(error, FileNotFoundError) and error.filename == self._places.vault:
+            self._complain(source, "vault", f"the vault {self._places.vault} is gone: put it back; until then {_WAITS}")
+            return
         what = os.strerror(error.errno) if error.errno else str(error)
         advice = _ADVICE.get(error.errno or 0, "see what is wrong there")
         where = error.filename if isinstance(error.filename, str) else source.log.path
-        self._report(source.key, f"{where} cannot be written ({what}): {advice}; until then the output waits")
+        self._complain(source, source.key, f"{where} cannot be written ({what}): {advice}; until then {_WAITS}")
+
+    def _complain(self, source: Source, key: str, text: str) -> None:
+        """Report a source's problem, of which it has one at a time; several may share one."""
+        if source.reported != key:
+            self._no_longer(source)
+            source.reported = key
+        self._report(key, text)
+
+    def _no_longer(self, source: Source) -> None:
+        key, source.reported = source.reported, None
+        if key is not None and all(each.reported != key for each in self._troubled):
+            self._report(key, None)
 
     def _report(self, key: str, text: str | None) -> None:
         try:
@@ -262,7 +289,7 @@ class Capture:
         source.well()
         if isinstance(source, PipeSource) and source.pipe.fd >= 0:
             self._selector.register(source.pipe.fd, selectors.EVENT_READ, source)
-        self._report(source.key, None)
+        self._no_longer(source)
 
     def _fit(self, source: PipeSource) -> None:
         """A larger pipe for a flood: fewer and larger reads; and back to the usual size when it is over."""
@@ -284,7 +311,7 @@ class Capture:
             self._selector.unregister(source.pipe.fd)
         else:
             self._troubled.discard(source)
-            self._report(source.key, None)
+            self._no_longer(source)
         self._grown.discard(source)
         source.close()
 
@@ -296,6 +323,7 @@ class Capture:
             self._closed = True
             os.close(self._wake_read)
             os.close(self._wake_write)
-        if self._own.waiting:
-            with suppress(OSError):
-                self._own.pump(self._limits)
+        for own in self._own:
+            if own.waiting:
+                with suppress(OSError):
+                    own.pump(self._limits)

@@ -1,12 +1,13 @@
 """One log file on disk: filled in bursts, rotated between lines, found again whatever others do to it."""
 # Paths are strings, as in places.py: they come from there and go to the system with every burst.
-# ruff: noqa: PTH103, PTH104, PTH108, PTH120
+# ruff: noqa: PTH104, PTH108, PTH120
 
 import os
 import stat
 from contextlib import suppress
 from typing import Final, Protocol
 
+from orchestrator import files
 from orchestrator.logs.rotation import step
 
 # Not O_APPEND: splice(2) refuses it. O_NONBLOCK: whoever puts a FIFO in a log's place must not hang the capture thread.
@@ -65,10 +66,23 @@ class LogFile:
     is it taken off the old file's end. What a crash leaves undone there the next daemon finishes.
     """
 
-    __slots__ = ("_fd", "_identity", "_line_start", "_recovered", "_regular", "_size", "path", "tail", "tail_cut")
+    __slots__ = (
+        "_fd",
+        "_home",
+        "_identity",
+        "_line_start",
+        "_recovered",
+        "_regular",
+        "_size",
+        "path",
+        "tail",
+        "tail_cut",
+    )
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, home: str | None = None) -> None:
+        """`home`: a folder above the log's, normally the vault, that is never made; by default the one just above."""
         self.path = path
+        self._home = os.path.dirname(os.path.dirname(path)) if home is None else home
         self.tail = b""  # the last that was written since forget_tail(), at most TAIL bytes
         self.tail_cut = False  # whether there was more before it
         self._fd = -1
@@ -87,7 +101,7 @@ class LogFile:
         self.tail, self.tail_cut = b"", False
 
     def open(self, limits: Limits) -> None:
-        """Open the log, making it and its folder where they are missing.
+        """Open the log, making it and its folder where they are missing, but not its home (FileNotFoundError).
 
         When someone took the file away in the middle of a line whose beginning is in `tail`, that is written again, so
         that the line is whole in the new file.
@@ -97,7 +111,7 @@ class LogFile:
         try:
             self._fd = _create(self.path)
         except FileNotFoundError:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            files.make_folder(os.path.dirname(self.path), within=self._home)
             self._fd = _create(self.path)
         self._look(limits)
 

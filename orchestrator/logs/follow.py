@@ -36,14 +36,15 @@ def last_lines(path: str, count: int) -> bytes:
 def follow(
     path: str, lines: int = 0, *, pause: float = 0.1, on_gap: "Callable[[], None] | None" = None
 ) -> "Generator[bytes, None, None]":
-    """The last `lines` whole lines of the log at `path`, then all that is added, for ever: blocks of whole lines.
+    """The last `lines` lines of the log at `path`, then all that is added, for ever: blocks of whole lines.
 
-    No line is left out or given twice when the log rotates meanwhile. When so many parts were filled since the last
-    look that some may be deleted already, `on_gap` is called (never for a log without backups: it cannot be known
-    there). A log that was emptied is read from its start; one that was deleted or is not there yet is waited for. Looks
-    for news every `pause` seconds.
+    The beginning of a line that nothing was added to for `pause` seconds is a block too, and the rest of the line then
+    the beginning of the next one. No line is left out or given twice when the log rotates meanwhile. When so many parts
+    were filled since the last look that some may be deleted already, `on_gap` is called (never for a log without
+    backups: it cannot be known there). A log that was emptied is read from its start; one that was deleted or is not
+    there yet is waited for. Looks for news every `pause` seconds.
     """
-    fd, position, cutter = -1, 0, _Cutter()
+    fd, position, cutter, quiet = -1, 0, _Cutter(), False
     parts: list[int] = []  # successors of the one at hand that exist already, oldest first
     seen: list[tuple[int, int]] = []  # what they were at the last look
     try:
@@ -56,10 +57,12 @@ def follow(
                 continue
             if block:
                 yield block
+        if not lines:  # a line that was begun already is shown with its rest
+            cutter.hold = os.fstat(fd).st_size - position
         os.lseek(fd, position, os.SEEK_SET)
         while True:
             if data := os.read(fd, _BLOCK):
-                position += len(data)
+                position, quiet = position + len(data), False
                 if block := cutter.take(data):
                     yield block
             elif parts:  # the one at hand was set aside and has been read to its end
@@ -76,14 +79,19 @@ def follow(
                             _close_all(parts)
                             parts = []
                         elif gap:
-                            cutter.clear()
+                            if cutter.clear():
+                                yield b"\n"
                             if on_gap:
                                 on_gap()
                 elif size < position:
                     position = os.lseek(fd, 0, os.SEEK_SET)
-                    cutter.clear()
+                    if cutter.clear():
+                        yield b"\n"
                     continue
                 if not parts:
+                    if quiet and (block := cutter.begun()):
+                        yield block
+                    quiet = True
                     time.sleep(pause)
     finally:
         for part in (fd, *parts):
@@ -92,13 +100,15 @@ def follow(
 
 
 class _Cutter:
-    """Blocks as they are read → blocks that end with a newline."""
+    """Blocks as they are read → blocks that end with a newline, or are a line's beginning that was asked for."""
 
-    __slots__ = ("_begun", "_rest")
+    __slots__ = ("_begun", "_given", "_rest", "hold")
 
     def __init__(self) -> None:
+        self.hold = 0  # bytes of the first line that are given only together with more of it
         self._rest = bytearray()  # a line's beginning
         self._begun = b""  # a line's beginning at the end of the part before; normally this part repeats it
+        self._given = 0  # bytes of the line at hand that begun() has given
 
     def take(self, data: bytes) -> bytes:
         if self._begun:
@@ -114,8 +124,15 @@ class _Cutter:
         if not cut:
             self._rest += data
             return b""
-        block = bytes(self._rest) + data[:cut]
+        block = (bytes(self._rest) + data[:cut])[self._given :]
         self._rest[:] = data[cut:]
+        self._given = self.hold = 0
+        return block
+
+    def begun(self) -> bytes:
+        """What there is of a line that has not ended yet, and was not given before."""
+        block = bytes(self._rest[self._given :]) if len(self._rest) > self.hold else b""
+        self._given += len(block)
         return block
 
     def next_part(self) -> None:
@@ -123,25 +140,28 @@ class _Cutter:
             self._begun = bytes(self._rest)
             self._rest.clear()
 
-    def clear(self) -> None:
+    def clear(self) -> bool:
+        """Forget a line that will not be ended; whether its beginning was given."""
+        given = self._given > 0
         self._rest.clear()
-        self._begun = b""
+        self._begun, self._given, self.hold = b"", 0, 0
+        return given
 
 
 def _open_at_end(path: str, count: int, *, whole: bool) -> tuple[int, int, bytes]:
     """The log's descriptor, the offset up to which it was read, and the last `count` lines before that.
 
-    With `whole` a last line without a newline is left for later.
+    With `whole` a last line without a newline is left for later, and is one of those counted.
     """
     while True:
         fd = _open(path)
         try:
-            end = os.fstat(fd).st_size
-            if whole:
-                end -= len(_lines_before(fd, end, 1).rpartition(b"\n")[2])
-            lines = _lines_before(fd, end, count)
+            end, wanted = os.fstat(fd).st_size, count
+            if whole and (begun := _lines_before(fd, end, 1).rpartition(b"\n")[2]):
+                end, wanted = end - len(begun), max(0, count - 1)
+            lines = _lines_before(fd, end, wanted)
             number = 1
-            while (missing := count - _count(lines)) > 0:
+            while (missing := wanted - _count(lines)) > 0:
                 try:
                     older = _open(f"{path}.{number}")
                 except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Where a log's bytes come from: a watcher's pipe, or the daemon's own lines. The capture thread serves them all."""
+"""Where a log's bytes come from: a watcher's pipe, or lines of the daemon's own. The capture thread serves them all."""
 
 import threading
 from collections import deque
@@ -11,7 +11,7 @@ from orchestrator.logs.readable import lines_of
 
 # A turn takes at most about this many bytes from one source, so that a flood leaves the others their turn.
 TURN: Final = 1024 * 1024
-_OWN_MAX: Final = 1024 * 1024  # bytes of the daemon's own lines that may wait for the disk
+_OWN_MAX: Final = 1024 * 1024  # bytes of one of the daemon's own logs that may wait for the disk
 _PATIENCE: Final = 0.002  # seconds that boundary() may wait for a move to end
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 5.0
@@ -20,11 +20,13 @@ _LONGEST_PAUSE: Final = 5.0
 class Source:
     """A log, and something that is to be written to it. `key` names its problem. Used by the capture thread only."""
 
-    __slots__ = ("_pause", "key", "log", "retry_at")
+    __slots__ = ("_pause", "key", "log", "reported", "retry_at")
 
-    def __init__(self, key: str, path: str) -> None:
+    def __init__(self, key: str, path: str, home: str | None = None) -> None:
+        """`home`: see LogFile."""
         self.key = key
-        self.log = LogFile(path)
+        self.log = LogFile(path, home)
+        self.reported: str | None = None  # the key under which its problem is reported
         self.retry_at: float | None = None  # monotonic seconds; None while all is well
         self._pause = _FIRST_PAUSE
 
@@ -50,8 +52,10 @@ class PipeSource(Source):
 
     __slots__ = ("_boundaries", "_late", "_lock", "_moved", "_moving", "_noted", "_waiters", "pipe", "turn")
 
-    def __init__(self, key: str, path: str, pipe: Pipe, boundaries: tuple[int, ...] = ()) -> None:
-        super().__init__(key, path)
+    def __init__(
+        self, key: str, path: str, pipe: Pipe, boundaries: tuple[int, ...] = (), home: str | None = None
+    ) -> None:
+        super().__init__(key, path, home)
         self.pipe = pipe
         self.turn = 0  # bytes that the latest pump() moved
         self._moved = 0  # bytes that are in the log
@@ -188,14 +192,18 @@ class PipeSource(Source):
 
 
 class OwnLines(Source):
-    """The daemon's own log: lines that any thread adds, whole and ending in a newline."""
+    """A log of the daemon's own: lines that any thread adds, whole and ending in a newline.
 
-    __slots__ = ("_lines", "_lock", "_rest", "_turn", "_waiting")
+    What a crash or a person left of a line in the file gets its newline first, so that it spoils no other.
+    """
 
-    def __init__(self, key: str, path: str) -> None:
-        super().__init__(key, path)
+    __slots__ = ("_begun", "_lines", "_lock", "_rest", "_turn", "_waiting")
+
+    def __init__(self, key: str, path: str, home: str | None = None) -> None:
+        super().__init__(key, path, home)
         self._lines: deque[bytes] = deque()
         self._rest = Bytes(b"")
+        self._begun = False  # whether the log ends with the beginning of what is in _rest
         self._waiting = 0  # bytes of both
         self._lock = threading.Lock()
         self._turn = threading.Lock()  # after the capture thread's end any thread may pump
@@ -220,13 +228,18 @@ class OwnLines(Source):
                 with self._lock:
                     self._rest = Bytes(bytes(self._rest.rest) + b"".join(self._lines))
                     self._lines.clear()
+                if self.log.mid_line and not self._begun:
+                    self.log.fill(Bytes(b"\n"), 1, limits)
                 before = self._rest.waiting()
                 try:
                     while self._rest.waiting():
                         self.log.fill(self._rest, self._rest.waiting(), limits)
                 finally:
+                    written = before - self._rest.waiting()
+                    if written:
+                        self._begun = self.log.mid_line
                     with self._lock:
-                        self._waiting -= before - self._rest.waiting()
+                        self._waiting -= written
             finally:
                 self.log.close()
 

@@ -20,14 +20,13 @@ from orchestrator.errors import UserError
 from orchestrator.events import Fact
 from orchestrator.store.opening import NewerDatabase, is_damage, open_or_replace, replace
 from orchestrator.store.pending import Ask, Batch, Pending, Write
-from orchestrator.store.writing import KEEP_RESTARTS, as_text, insert_facts, transaction
+from orchestrator.store.writing import KEEP_RESTARTS, as_text, insert_facts, replace_statuses, transaction
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 RETRY: Final = 5.0  # seconds until a write that failed is tried again
-CLOSE_LIMIT: Final = 5.0  # seconds that an orderly stop waits for a disk that hangs
 
 # Keys of the problems reported; the first one comes and goes, the others stay until the next start.
 UNWRITABLE: Final = "database"
@@ -57,15 +56,16 @@ class KnownProcess:
 class Database:
     """One connection in one thread of its own; nothing here blocks the event loop.
 
-    `record`, `save_*` and `forget_*` only queue, and never fail: while the disk is full they wait, and are tried again.
-    What is awaited is answered after everything queued before it. An awaited write survives a power cut
+    `record`, `put`, `save_*` and `forget_*` only queue, and never fail: while the disk is full they wait, and are tried
+    again. What is awaited is answered after everything queued before it. An awaited write survives a power cut
     (`synchronous = FULL`); everything else survives the death of the daemon as soon as its batch is committed.
     `on_problem(key, text)` is called in the event loop, with None for the text when the problem is over.
     """
 
     def __init__(self, path: str, *, now: Callable[[], datetime], on_problem: OnProblem) -> None:
+        self.close_limit = 5.0  # seconds that an orderly stop waits for a disk that hangs
         self._path = path
-        self._now = now
+        self.now = now
         self._on_problem = on_problem
         self._pending = Pending()
         self._opened: Future[None] = Future()
@@ -77,6 +77,7 @@ class Database:
         self._unwritable = False
         self._taken: list[Ask] = []  # the questions that wait for the batch in work
         self._current: dict[str, Write] = {}  # what a new file must be told at once when it replaces a damaged one
+        self._retold: tuple[Write, ...] = ()  # … and what others would tell it
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -92,10 +93,11 @@ class Database:
     ) -> None:
         """Write what is left and close the file; raises what ended the thread, if anything did."""
         self._pending.finish()
-        with anyio.move_on_after(CLOSE_LIMIT, shield=True) as scope:
+        with anyio.move_on_after(self.close_limit, shield=True) as scope:
             await asyncio.wrap_future(self._ended)
         if scope.cancelled_caught:
-            log.error("the disk did not take the last events within %g s; they are not in %s", CLOSE_LIMIT, self._path)
+            words = "the disk did not take the last events within %g s; they are not in %s"
+            log.error(words, self.close_limit, self._path)
 
     def record(self, fact: Fact) -> None:
         """Remember `fact`. When the disk cannot keep up with a crash loop, a note says how many facts are missing."""
@@ -103,17 +105,15 @@ class Database:
 
     def save_watchers(self, statuses: Iterable[Mapping[str, Any]]) -> None:
         """Make these the watchers' last known states, and forget all others. Each has a `name`; order is kept."""
-        rows, now = tuple(dict(status) for status in statuses), self._now
+        rows = tuple(dict(status) for status in statuses)
+        self.put("watchers", lambda connection: replace_statuses(connection, "watchers", rows, self.now()))
 
-        def write(connection: sqlite3.Connection) -> None:
-            at = rfc3339(now())
-            connection.execute("DELETE FROM watchers")
-            connection.executemany(
-                "INSERT INTO watchers (name, status, updated_at) VALUES (?, ?, ?)",
-                [(row["name"], as_text(row), at) for row in rows],
-            )
-
-        self._pending.put("watchers", write, urgent=False)
+    def save_tasks(self, statuses: Iterable[Mapping[str, Any]]) -> None:
+        """The same for tasks. There may be thousands, so they are not copied: leave them as they are from now on."""
+        rows = tuple(statuses)
+        self.put(
+            "tasks", lambda connection: replace_statuses(connection, "task_statuses", rows, self.now()), passing=True
+        )
 
     def save_process(self, process: KnownProcess) -> None:
         """Remember the process that runs a watcher; written within milliseconds (`flush` waits for it)."""
@@ -130,20 +130,20 @@ class Database:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("REPLACE INTO processes VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
-        self._pending.put(f"process {process.name}", write, urgent=True)
+        self.put(f"process {process.name}", write, urgent=True)
 
     def forget_process(self, name: str) -> None:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM processes WHERE name = ?", (name,))
 
-        self._pending.put(f"process {name}", write, urgent=True)
+        self.put(f"process {name}", write, urgent=True)
 
     async def started(self, *, pid: int, boot_id: str, version: str) -> dict[str, Any] | None:
         """Remember that this daemon runs. Gives the one before it: pid, boot_id, started_at, stopped_at, version.
 
         `stopped_at` is None when that one did not stop in order. None when there was none, or nothing is known of it.
         """
-        row = (pid, boot_id, rfc3339(self._now()), version)
+        row = (pid, boot_id, rfc3339(self.now()), version)
 
         def read(connection: sqlite3.Connection) -> dict[str, Any] | None:
             cursor = connection.execute("SELECT pid, boot_id, started_at, stopped_at, version FROM daemon")
@@ -154,24 +154,24 @@ class Database:
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("REPLACE INTO daemon VALUES (1, ?, ?, ?, NULL, ?)", row)
 
-        previous = await self._read(read, otherwise=None)
-        self._pending.put("daemon", write, urgent=False)
+        previous = await self.read(read, otherwise=None)
+        self.put("daemon", write)
         return previous
 
     async def stopped(self) -> None:
         """Remember that this daemon stopped in order; written when this returns, if the disk allows."""
-        at = rfc3339(self._now())
+        at = rfc3339(self.now())
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("UPDATE daemon SET stopped_at = ?", (at,))
 
         with suppress(Unavailable):  # reported already
-            await self._ask(write, write=True)
+            await self.write(write)
 
     async def flush(self) -> bool:
         """Wait until everything queued so far is committed; False when the disk does not allow it."""
         try:
-            await self._ask(lambda _: None, write=True)
+            await self._ask(None, write=True)
         except Unavailable:
             return False
         return True
@@ -183,7 +183,7 @@ class Database:
             rows = connection.execute("SELECT fact FROM events ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
             return [json.loads(text) for (text,) in reversed(rows)]
 
-        return await self._read(read, otherwise=[])
+        return await self.read(read, otherwise=[])
 
     async def restarts(self, name: str, limit: int = KEEP_RESTARTS) -> list[dict[str, Any]]:
         """The newest `limit` automatic restarts of a watcher, oldest first: `at` (RFC 3339, UTC) and `cause`."""
@@ -194,7 +194,7 @@ class Database:
             ).fetchall()
             return [{"at": at, "cause": cause} for at, cause in reversed(rows)]
 
-        return await self._read(read, otherwise=[])
+        return await self.read(read, otherwise=[])
 
     async def processes(self) -> list[KnownProcess]:
         """The processes that the last daemon left in the table: those it did not live to see the end of."""
@@ -210,21 +210,45 @@ class Database:
                     start_time=start_time,
                     boot_id=boot_id,
                     command=command,
-                    spec=json.loads(spec),
+                    spec=found,
                     wanted=bool(wanted),
                 )
                 for name, pid, start_time, boot_id, command, spec, wanted in rows
+                if isinstance(found := json.loads(spec), dict)  # it may be saved from a damaged file
             ]
 
-        return await self._read(read, otherwise=[])
+        return await self.read(read, otherwise=[])
 
-    async def _read(self, apply: Callable[[sqlite3.Connection], T], *, otherwise: T) -> T:
+    def put(
+        self, key: str, write: Write, *, urgent: bool = False, passing: bool = False, durable: bool = False
+    ) -> None:
+        """Queue a write, instead of one that still waits under `key`: within milliseconds if it is urgent, else soon.
+
+        Unless it is `passing` it says what holds until the next one under `key`, and is done again to a new file that
+        must replace a damaged one. A `durable` one survives a power cut as soon as its batch is committed.
+        """
+        self._pending.put(key, write, urgent=urgent, passing=passing, durable=durable)
+
+    def retell(self, write: Write) -> None:
+        """Have `write` done, in the database's thread, to every file that is opened from now on."""
+        self._retold += (write,)
+
+    async def read(self, apply: Callable[[sqlite3.Connection], T], *, otherwise: T) -> T:
+        """What `apply` gives, or `otherwise` when the database cannot be read."""
         try:
-            return await self._ask(apply, write=False)
+            return await self.ask(apply)
         except Unavailable:
             return otherwise
 
-    async def _ask(self, apply: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+    async def ask(self, apply: Callable[[sqlite3.Connection], T]) -> T:
+        """What `apply` gives, or Unavailable is raised."""
+        return await self._ask(apply, write=False)
+
+    async def write(self, apply: Callable[[sqlite3.Connection], T]) -> T:
+        """What `apply` gives, in a durable transaction of its own. Raises Unavailable: then nothing is written."""
+        return await self._ask(apply, write=True)
+
+    async def _ask(self, apply: Callable[[sqlite3.Connection], T] | None, *, write: bool) -> T:
         """What `apply` gives in the database's thread. Raises Unavailable."""
         ask = Ask(apply, write)
         if not self._pending.ask(ask):
@@ -284,7 +308,7 @@ class Database:
         """The connection, opened if there is none yet; None while there is nothing to write to."""
         if self._connection is None and not self._lost:
             try:
-                self._use(*open_or_replace(self._path, self._now()))
+                self._use(*open_or_replace(self._path, self.now()))
             except NewerDatabase as error:
                 self._lost = True
                 self._report(NEWER, str(error))
@@ -297,7 +321,7 @@ class Database:
             self._report(DAMAGED, damage)
         try:
             with transaction(connection):
-                for write in self._current.values():
+                for write in (*self._current.values(), *self._retold):
                     write(connection)
         except BaseException:
             connection.close()
@@ -320,23 +344,23 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             self._failed(error)
             return False
-        self._current |= batch.writes
+        self._current |= {key: write for key, write in batch.writes.items() if key not in batch.passing}
         if self._unwritable:
             self._unwritable = False
             self._report(UNWRITABLE, None)
         return True
 
-    def _begin_anew(self, damaged: sqlite3.Connection, error: sqlite3.Error) -> sqlite3.Connection:
+    def _begin_anew(self, damaged: sqlite3.Connection, error: Exception) -> sqlite3.Connection:
         self._connection = None
         # Closed first: a connection removes its -wal by name, and by then the name would be the new file's.
         with suppress(sqlite3.Error):
             damaged.close()
-        connection, text = replace(self._path, self._now(), why=str(error))
+        connection, text = replace(self._path, self.now(), why=str(error))
         self._use(connection, text)
         return connection
 
     def _commit(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        with transaction(connection):
+        with transaction(connection, durable=batch.durable):
             insert_facts(connection, batch.facts, batch.dropped)
             for write in batch.writes.values():
                 write(connection)
@@ -346,13 +370,21 @@ class Database:
             ask.done.set_exception(Unavailable(f"{self._path} cannot be written just now"))
             return
         try:
-            if ask.write:
+            if ask.apply is None:
+                result = None
+            elif ask.write:
                 with transaction(self._connection, durable=True):
                     result = ask.apply(self._connection)
             else:
                 result = ask.apply(self._connection)
-        except (sqlite3.Error, ValueError, TypeError) as error:  # the last two: a row that no version of aiemp wrote
+        # All but the first: a row that no version of aiemp wrote.
+        except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
             log.warning("%s: %s", self._path, error)
+            if ask.write and is_damage(error):
+                try:
+                    self._begin_anew(self._connection, error)
+                except (sqlite3.Error, OSError) as failure:
+                    self._failed(failure)
             ask.done.set_exception(Unavailable(f"{self._path}: {error}"))
         else:
             ask.done.set_result(result)

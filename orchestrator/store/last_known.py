@@ -1,4 +1,4 @@
-"""The watchers' last known states, for `aiempctl status` when no daemon answers. Only reads; loads next to nothing."""
+"""What watchers and tasks were last known to do, for `aiempctl` without a daemon. Only reads; loads next to nothing."""
 
 import json
 import os
@@ -11,6 +11,15 @@ def watchers(path: str) -> list[dict[str, Any]]:
 
     `path` is the database. The objects are those of `status --json` at that time: their states are history.
     """
+    return _statuses(path, "SELECT status FROM watchers ORDER BY rowid")
+
+
+def tasks(path: str) -> list[dict[str, Any]]:
+    """Give the same for each task: the objects of `tasks --json`."""
+    return _statuses(path, "SELECT status FROM task_statuses ORDER BY rowid")
+
+
+def _statuses(path: str, query: str) -> list[dict[str, Any]]:
     uri = "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro"
     if not os.path.exists(path + "-wal"):  # noqa: PTH110  pathlib would cost more than all of this
         # Nobody has it open. Without this SQLite would want to make a -wal, which a read-only disk does not allow.
@@ -18,7 +27,7 @@ def watchers(path: str) -> list[dict[str, Any]]:
     try:
         connection = sqlite3.connect(uri, uri=True)
         try:
-            rows = connection.execute("SELECT status FROM watchers ORDER BY rowid").fetchall()
+            rows = connection.execute(query).fetchall()
         finally:
             connection.close()
         statuses = [json.loads(text) for (text,) in rows]

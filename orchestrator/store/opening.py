@@ -1,7 +1,6 @@
 """Opens the database file: new, old, damaged or from a newer version."""
 
 import errno
-import json
 import os
 import sqlite3
 import stat
@@ -14,6 +13,26 @@ from orchestrator.store.schema import MIGRATIONS
 
 # SQLITE_ERROR is among them because our own SQL is tested: when SQLite calls it wrong, the tables are not ours.
 _DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+
+# ruff: noqa: S608  the queries are put together from constants
+_BEGUN_COLUMNS: Final = "run_id, task, slot, trigger, phase, attempts, retries, started_at, retry_at, dry_run"
+# What is read from a damaged database and written to the new one, each on its own. Without it watchers that are still
+# alive after a killed daemon would be started twice, slots be run twice, and what a person disabled run again.
+_SALVAGED: Final = (
+    (
+        "SELECT name, pid, start_time, boot_id, command, spec, wanted FROM processes",
+        "INSERT OR IGNORE INTO processes VALUES (?, ?, ?, ?, ?, ?, ?)",
+    ),
+    (
+        "SELECT name, handled_until, schedule, enabled, successes, ever_run FROM tasks",
+        "INSERT OR IGNORE INTO tasks VALUES (?, ?, ?, ?, ?, ?)",
+    ),
+    ("SELECT key, value FROM settings", "INSERT OR IGNORE INTO settings VALUES (?, ?)"),
+    (
+        f"SELECT {_BEGUN_COLUMNS} FROM runs WHERE phase <> 'finished'",
+        f"INSERT OR IGNORE INTO runs ({_BEGUN_COLUMNS}, output) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '')",
+    ),
+)
 
 
 class NewerDatabase(UserError):
@@ -44,12 +63,11 @@ def open_or_replace(path: str, now: datetime) -> tuple[sqlite3.Connection, str |
 
 
 def replace(path: str, now: datetime, why: str) -> tuple[sqlite3.Connection, str]:
-    """Set the damaged database at `path` aside and begin a new one, with its `processes` if they can be read."""
+    """Set the damaged database at `path` aside and begin a new one, with what matters most if it can be read."""
     aside = _set_aside(path, now)
     connection = _open(path)
-    rows = _salvaged_processes(aside)
-    if rows:
-        connection.executemany("INSERT OR IGNORE INTO processes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    for read, write in _SALVAGED:
+        connection.executemany(write, _salvaged(aside, read))
     return connection, (
         f"{path} was damaged ({why}) and a new one was begun; the old one is kept as {Path(aside).name}: "
         "delete it when you do not need its history"
@@ -75,15 +93,27 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
             f"{path} was written by a newer aiemp (version {version} of its tables; this one knows {len(MIGRATIONS)}) "
             "and is left alone: nothing is remembered until you install that aiemp again or move the file away"
         )
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise Damaged(verdict)
+    for what in _to_be_checked(connection):
+        (verdict,) = connection.execute(f"PRAGMA quick_check({what})").fetchone()
+        if verdict != "ok":
+            raise Damaged(verdict)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA journal_size_limit = 1048576")
     connection.execute("PRAGMA cache_size = -512")  # KiB; the default, 2 MiB, is a tenth of the daemon's memory
     for step, script in enumerate(MIGRATIONS[version:], start=version + 1):
         connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {step}; COMMIT;")
+
+
+def _to_be_checked(connection: sqlite3.Connection) -> list[str]:
+    """Every table but the long history of runs: reading a gigabyte would hold up the daemon's start for seconds.
+
+    Damage in it shows when the next run is written down.
+    """
+    if sqlite3.sqlite_version_info < (3, 33):  # it can only check all
+        return ["1"]
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'runs'").fetchall()
+    return ['"' + name.replace('"', '""') + '"' for (name,) in names]
 
 
 def _make_private(path: str) -> None:
@@ -120,16 +150,12 @@ def _set_aside(path: str, now: datetime) -> str:
     return aside
 
 
-def _salvaged_processes(path: str) -> list[tuple[object, ...]]:
-    """The watchers that may still be alive after a killed daemon: without these rows they would be started twice."""
+def _salvaged(path: str, query: str) -> list[tuple[object, ...]]:
     connection = None
     try:
         connection = sqlite3.connect(path, isolation_level=None)
-        rows = connection.execute(
-            "SELECT name, pid, start_time, boot_id, command, spec, wanted FROM processes"
-        ).fetchall()
-        return [row for row in rows if isinstance(json.loads(row[5]), dict)]
-    except (sqlite3.Error, ValueError, TypeError):
+        return connection.execute(query).fetchall()
+    except sqlite3.Error:
         return []
     finally:
         if connection is not None:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.events import Fact, WatcherChanged, WatcherDied, WatcherRestarted
+from orchestrator.events import (
+    Fact,
+    RunFinished,
+    RunRetrying,
+    RunStarted,
+    WatcherChanged,
+    WatcherDied,
+    WatcherRestarted,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,15 +28,19 @@ BATCH: Final = 500
 # for the interpreter's lock, just when the successor is to be started.
 LINGER: Final = 0.02
 
-# What a crash loop produces without end. Everything else is rare, and kept however long the queue is.
-_DROPPABLE: Final = (WatcherChanged, WatcherDied, WatcherRestarted)
+# What a crash loop produces without end, and what the history of runs tells too. Everything else is rare, and kept
+# however long the queue is.
+_DROPPABLE: Final = (WatcherChanged, WatcherDied, WatcherRestarted, RunStarted, RunRetrying, RunFinished)
 
 
 @dataclass(slots=True)
 class Ask:
-    """Something the event loop waits for. A read runs without a transaction, a write in one of its own."""
+    """Something the event loop waits for. A read runs without a transaction, a write in one of its own.
 
-    apply: "Callable[[sqlite3.Connection], Any]"
+    Without `apply` it is the batch before it that is waited for.
+    """
+
+    apply: "Callable[[sqlite3.Connection], Any] | None"
     write: bool
     done: "Future[Any]" = field(default_factory=Future)
 
@@ -49,6 +61,8 @@ class Batch:
     facts: list[Fact] = field(default_factory=list)
     dropped: Dropped | None = None
     writes: dict[str, Write] = field(default_factory=dict)
+    passing: set[str] = field(default_factory=set)  # the keys of writes that are done with once they are committed
+    durable: bool = False  # whether one of the writes must survive a power cut
     asks: list[Ask] = field(default_factory=list)
 
     def __bool__(self) -> bool:
@@ -81,12 +95,17 @@ class Pending:
             if first:  # later ones would only wake the thread to find that it goes on lingering
                 self._changed.notify()
 
-    def put(self, key: str, write: Write, *, urgent: bool) -> None:
+    def put(
+        self, key: str, write: Write, *, urgent: bool = False, passing: bool = False, durable: bool = False
+    ) -> None:
         """Have `write` done with the next batch, instead of one that still waits under `key`."""
         with self._changed:
             first = not self._next
             self._next.writes.pop(key, None)
             self._next.writes[key] = write
+            if passing:
+                self._next.passing.add(key)
+            self._next.durable = self._next.durable or durable
             self._urgent = self._urgent or urgent
             if first or urgent:
                 self._changed.notify()
@@ -131,6 +150,8 @@ class Pending:
         with self._changed:
             self._next.facts[:0] = batch.facts
             self._next.writes = batch.writes | self._next.writes
+            self._next.passing |= batch.passing
+            self._next.durable = self._next.durable or batch.durable
             if batch.dropped:
                 self._count_dropped(batch.dropped.count, batch.dropped.since, batch.dropped.until)
             kept: list[Fact] = []

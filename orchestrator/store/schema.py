@@ -47,4 +47,51 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         wanted INTEGER NOT NULL
     );
     """,
+    # Instants are microseconds since 1970, UTC.
+    """
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY,     -- in the order in which they were written down
+        run_id TEXT NOT NULL UNIQUE,
+        task TEXT NOT NULL,
+        slot INTEGER NOT NULL,
+        trigger TEXT NOT NULL,
+        phase TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        retries INTEGER NOT NULL,
+        started_at INTEGER,
+        retry_at INTEGER,
+        dry_run INTEGER NOT NULL,
+        outcome TEXT,
+        ended_at INTEGER,           -- NULL until it is finished
+        duration REAL,              -- seconds
+        cost_usd REAL,
+        error TEXT,
+        output TEXT NOT NULL        -- last: what comes before a long text is read without it
+    );
+    -- The claim: no crash and no second daemon makes a slot run twice. People may ask for as many runs as they like.
+    CREATE UNIQUE INDEX runs_claimed ON runs (task, slot) WHERE trigger IN ('schedule', 'catch_up');
+    CREATE INDEX runs_unfinished ON runs (id) WHERE phase <> 'finished';
+    CREATE INDEX runs_by_task ON runs (task);
+    CREATE INDEX runs_by_outcome ON runs (outcome) WHERE outcome IS NOT NULL;
+    CREATE INDEX runs_by_end ON runs (ended_at) WHERE ended_at IS NOT NULL;
+    -- All that statistics and the newest run of each task have to know, without the texts.
+    CREATE INDEX runs_ended ON runs (task, duration, outcome, attempts, cost_usd, ended_at) WHERE ended_at IS NOT NULL;
+    CREATE TABLE tasks (
+        name TEXT PRIMARY KEY,
+        handled_until INTEGER NOT NULL,
+        schedule TEXT NOT NULL,     -- a fingerprint
+        enabled INTEGER,            -- what a person said; NULL: as configured
+        successes INTEGER NOT NULL,
+        ever_run INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE task_statuses (
+        name TEXT PRIMARY KEY,
+        status TEXT NOT NULL,       -- the object of `tasks --json`
+        updated_at TEXT NOT NULL
+    );
+    CREATE TABLE settings (
+        key TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )

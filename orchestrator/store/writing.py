@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Literal
 
 from orchestrator.clock import rfc3339
 from orchestrator.events import Fact, WatcherRestarted
@@ -49,6 +50,21 @@ def insert_facts(connection: sqlite3.Connection, facts: Sequence[Fact], dropped:
             "(SELECT id FROM restarts WHERE name = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
             (name, name, KEEP_RESTARTS),
         )
+
+
+def replace_statuses(
+    connection: sqlite3.Connection,
+    table: Literal["watchers", "task_statuses"],
+    statuses: Sequence[Mapping[str, Any]],
+    now: datetime,
+) -> None:
+    """Make these, each of which has a `name`, all that `table` holds."""
+    at = rfc3339(now)
+    connection.execute(f"DELETE FROM {table}")  # noqa: S608  one of two words
+    connection.executemany(
+        f"INSERT INTO {table} (name, status, updated_at) VALUES (?, ?, ?)",  # noqa: S608  see above
+        ((status["name"], as_text(status), at) for status in statuses),
+    )
 
 
 def as_text(value: Any) -> str:

@@ -103,6 +103,22 @@ def test_a_newer_write_beats_the_one_that_failed() -> None:
     assert [batch.writes for batch in everything(pending)] == [{"watchers": newer}]
 
 
+def test_what_a_write_is_for_is_known_when_it_comes_again_too() -> None:
+    pending = Pending()
+    pending.put("watchers", write)
+    pending.put("run 1", write, passing=True, durable=True)
+    failed = pending.take()
+    pending.give_back(failed)
+    pending.put("task report", write, passing=True)
+    again = pending.take()
+    assert again.passing == {"run 1", "task report"}
+    assert again.durable
+    pending.put("watchers", write)
+    (last,) = everything(pending)
+    assert last.passing == set()
+    assert not last.durable
+
+
 def test_the_queue_stays_bounded_when_a_batch_comes_back() -> None:
     pending = Pending()
     started = SupervisorChanged(at=START, new="running", pid=1)

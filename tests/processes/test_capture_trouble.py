@@ -1,5 +1,6 @@
 """Logs that cannot be written: their output waits, is complete afterwards, and concerns nobody else."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,35 @@ def test_the_whole_log_folder_may_go_and_come_back(tmp_path: Path) -> None:
         until(lambda: not problems.now, "all clear")
         capture.settle("w").result(5)
         assert Path(places.watcher_log("w")).read_bytes() == b"three\n"
+
+
+def test_a_vault_that_is_gone_is_never_made_but_waited_for(tmp_path: Path) -> None:
+    problems, vault, away = Problems(), tmp_path / "vault", tmp_path / "away"
+    vault.mkdir()
+    with capturing(vault, LogsConfig(), problems) as (capture, places):
+        outputs = []
+        for name in ("one", "two"):
+            capture.open(name)
+            outputs.append(capture.writer(name))
+            os.write(outputs[-1], b"early\n")
+            capture.settle(name).result(5)
+        Path(places.logs).rename(vault / "Logs.old")  # and the folders below the vault have to be made again
+        vault.rename(away)
+        for output in outputs:
+            os.write(output, b"late\n")
+        assert capture.add_line(b"own\n")
+        until(lambda: sum(each.retry_at is not None for each in capture._troubled) == 3, "all three to wait")
+        assert problems.now == {"vault": f"the vault {vault} is gone: put it back; until then the output waits"}
+        assert not vault.exists()
+        away.rename(vault)
+        until(lambda: not problems.now, "all clear")
+        for name in ("one", "two"):
+            capture.settle(name).result(5)
+            assert Path(places.watcher_log(name)).read_bytes() == b"late\n"
+        assert Path(places.daemon_log).read_bytes() == b"own\n"
+        for output in outputs:
+            os.close(output)
+    assert {key for key, _ in problems.calls} == {"vault"}
 
 
 def test_renamed_under_load_every_line_is_whole_in_one_of_the_files(tmp_path: Path) -> None:

@@ -5,94 +5,19 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import pytest
+from old_databases import NOW, OLD_PROCESS, OLD_STATE, VERSION_1, VERSION_2, Problems, old_file, opened
 
 from orchestrator.events import SupervisorChanged
+from orchestrator.schedule.runs import Phase, Run, Trigger
 from orchestrator.store import database as store
-from orchestrator.store.database import Database, KnownProcess
-from orchestrator.store.schema import MIGRATIONS
+from orchestrator.store.runs import RunStore
 
-NOW = datetime(2026, 11, 20, 23, 30, 59, tzinfo=UTC)
 ASIDE = "aiemp.db.damaged-20261120-233059"
 FACT = SupervisorChanged(at=NOW, new="running", pid=1)
-
-# What version 0.1.0 wrote, as SQL of its own: MIGRATIONS may be tidied up, old files cannot.
-VERSION_1 = """
-CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, kind TEXT NOT NULL, name TEXT,
-                     fact TEXT NOT NULL);
-CREATE TABLE restarts (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, at TEXT NOT NULL, cause TEXT NOT NULL);
-CREATE INDEX restarts_by_name ON restarts (name, id);
-CREATE TABLE watchers (name TEXT PRIMARY KEY, status TEXT NOT NULL, updated_at TEXT NOT NULL);
-CREATE TABLE daemon (id INTEGER PRIMARY KEY CHECK (id = 1), pid INTEGER NOT NULL, boot_id TEXT NOT NULL,
-                     started_at TEXT NOT NULL, stopped_at TEXT, version TEXT NOT NULL);
-CREATE TABLE processes (name TEXT PRIMARY KEY, pid INTEGER NOT NULL, start_time INTEGER NOT NULL, boot_id TEXT NOT NULL,
-                        command TEXT NOT NULL, spec TEXT NOT NULL, wanted INTEGER NOT NULL);
-INSERT INTO events (at, kind, name, fact) VALUES ('2026-01-02T03:04:05Z', 'watcher.restarted', 'inbox',
-    '{"at":"2026-01-02T03:04:05Z","kind":"watcher.restarted","name":"inbox","cause":"SIGKILL","restarts":1}');
-INSERT INTO restarts (name, at, cause) VALUES ('inbox', '2026-01-02T03:04:05Z', 'SIGKILL');
-INSERT INTO watchers VALUES ('inbox', '{"name":"inbox","state":"running"}', '2026-01-02T03:04:05Z');
-INSERT INTO daemon VALUES (1, 12, 'b00t', '2026-01-02T03:04:00Z', NULL, '0.1.0');
-INSERT INTO processes VALUES ('inbox', 34, 5678, 'b00t', 'c0ffee', '{}', 1);
-PRAGMA user_version = 1;
-"""
-OLD_PROCESS = KnownProcess(
-    name="inbox", pid=34, start_time=5678, boot_id="b00t", command="c0ffee", spec={}, wanted=True
-)
-
-
-class Problems(dict[str, str]):
-    """The lines that `status` would show now, by key."""
-
-    def __call__(self, key: str, text: str | None) -> None:
-        if text is None:
-            del self[key]
-        else:
-            self[key] = text
-
-
-def opened(path: Path, problems: Problems) -> Database:
-    return Database(str(path), now=lambda: NOW, on_problem=problems)
-
-
-def old_file(path: Path, sql: str = VERSION_1) -> None:
-    connection = sqlite3.connect(path)
-    connection.executescript(sql)
-    connection.close()
-
-
-async def test_a_file_of_version_1_opens_with_everything_in_it(tmp_path: Path) -> None:
-    path, problems = tmp_path / "aiemp.db", Problems()
-    old_file(path)
-    async with opened(path, problems) as database:
-        assert [event["cause"] for event in await database.events()] == ["SIGKILL"]
-        assert await database.restarts("inbox") == [{"at": "2026-01-02T03:04:05Z", "cause": "SIGKILL"}]
-        assert await database.processes() == [OLD_PROCESS]
-        previous = await database.started(pid=13, boot_id="b00t", version="0.1.0")
-        assert previous == {
-            "pid": 12,
-            "boot_id": "b00t",
-            "started_at": "2026-01-02T03:04:00Z",
-            "stopped_at": None,
-            "version": "0.1.0",
-        }
-        database.record(FACT)
-        assert await database.flush()
-    assert problems == {}
-    assert version(path) == len(MIGRATIONS)
-
-
-def version(path: Path) -> int:
-    connection = sqlite3.connect(path)
-    try:
-        (number,) = connection.execute("PRAGMA user_version").fetchone()
-    finally:
-        connection.close()
-    assert isinstance(number, int)
-    return number
 
 
 def garbage(path: Path) -> None:
@@ -200,6 +125,41 @@ async def test_processes_are_saved_from_a_damaged_database_if_they_can_be_read(t
         assert await database.processes() == [OLD_PROCESS]
         assert await database.events() == []
     assert list(problems) == [store.DAMAGED]
+
+
+async def test_of_the_schedule_what_must_not_be_forgotten_is_saved_from_a_damaged_database(tmp_path: Path) -> None:
+    path, problems = tmp_path / "aiemp.db", Problems()
+    old_file(path, VERSION_2)
+    connection = sqlite3.connect(path)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'events'").fetchone()
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    async with opened(path, problems) as database:
+        runs = RunStore(database)
+        assert await runs.states() == {"report": OLD_STATE}
+        assert await runs.setting("scheduler.paused") == "yes"
+        assert [(run.run_id, run.phase, run.attempts) for run in await runs.unfinished()] == [
+            ("left", Phase.RETRYING, 2)
+        ]
+        assert len(await runs.history(None, 10, None)) == 1
+        assert await database.processes() == [OLD_PROCESS]
+    assert list(problems) == [store.DAMAGED]
+
+
+async def test_a_row_that_no_version_of_aiemp_wrote_is_no_end_of_the_database(tmp_path: Path) -> None:
+    path, problems = tmp_path / "aiemp.db", Problems()
+    old_file(path, VERSION_2)
+    connection = sqlite3.connect(path)
+    connection.executescript("UPDATE runs SET trigger = 'whim'; UPDATE tasks SET handled_until = 9e18;")
+    connection.close()
+    async with opened(path, problems) as database:
+        runs = RunStore(database)
+        assert await runs.history(None, 10, None) == []
+        assert await runs.states() == {}
+        assert await runs.claim([Run("x", "other", NOW, Trigger.SCHEDULE)], []) == [True]
+    assert problems == {}
 
 
 async def test_two_damaged_databases_within_a_second_are_both_kept(tmp_path: Path) -> None:
@@ -321,7 +281,7 @@ def test_a_full_disk_is_reported_and_everything_written_when_there_is_space_agai
 
 async def test_an_orderly_stop_does_not_wait_for_a_disk_that_takes_nothing(tmp_path: Path) -> None:
     problems = Problems()
-    with anyio.fail_after(store.CLOSE_LIMIT):
+    with anyio.fail_after(5):
         async with opened(tmp_path / "missing" / "aiemp.db", problems) as database:
             database.record(FACT)
             await database.stopped()

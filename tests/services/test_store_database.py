@@ -107,12 +107,24 @@ async def test_the_last_known_states_are_replaced_as_a_whole_and_keep_their_orde
     assert sorted(file.name for file in path.parent.iterdir()) == ["aiemp.db"]
 
 
+async def test_tasks_have_last_known_states_too(tmp_path: Path) -> None:
+    path = tmp_path / "aiemp.db"
+    async with opened(path) as database:
+        database.save_watchers([{"name": "inbox", "state": "running"}])
+        database.save_tasks([{"name": "b", "state": "idle"}, {"name": "a", "state": "queued"}])
+        assert await database.flush()
+        assert last_known.tasks(str(path)) == [{"name": "b", "state": "idle"}, {"name": "a", "state": "queued"}]
+        database.save_tasks([{"name": "a", "state": "running"}])
+    assert last_known.tasks(str(path)) == [{"name": "a", "state": "running"}]
+    assert last_known.watchers(str(path)) == [{"name": "inbox", "state": "running"}]
+
+
 @pytest.mark.parametrize("content", [None, b"", b"not a database, whatever its name says"])
 def test_nothing_is_known_without_a_readable_database(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "aiemp.db"
     if content is not None:
         path.write_bytes(content)
-    assert last_known.watchers(str(path)) == []
+    assert last_known.watchers(str(path)) == last_known.tasks(str(path)) == []
     assert path.exists() is (content is not None)
 
 
