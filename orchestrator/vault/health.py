@@ -22,6 +22,13 @@ _LIGHTS: Final = {
     "exited": "⚪",
     "paused": "🔴",
     "fatal": "🔴",
+    "success": "🟢",
+    "queued": "🟡",
+    "retrying": "🟡",
+    "failure": "🔴",
+    "timeout": "🔴",
+    "interrupted": "🟡",
+    "missed": "🟡",
 }
 # What would become markup in Obsidian or GitHub inside a cell: a cell's border, emphasis, code, links, math, struck-out
 # text, highlights, comments, tags. What is no markup where it stands, as the underscore inside a word, stays readable.
@@ -38,6 +45,7 @@ class Row:
     status: str
     since: datetime | None = None
     details: str = ""
+    upcoming: datetime | None = None  # when it fires next; the details end with that
 
 
 def supervisor_row(supervisor: Mapping[str, Any], since: datetime | None) -> Row:
@@ -64,6 +72,25 @@ def watcher_row(watcher: Mapping[str, Any]) -> Row:
     return Row(str(watcher["name"]), state, datetime.fromisoformat(since) if since else None, " · ".join(details))
 
 
+def task_row(task: Mapping[str, Any]) -> Row:
+    """The row of one of the `tasks` of `status --json`: what it is at, else how its last run ended."""
+    last: Mapping[str, Any] = task.get("last_run") or {}
+    state = str(task["state"])
+    status = str(last.get("outcome") or "idle") if state == "idle" else state
+    details = []
+    if state == "idle" and (error := last.get("error")):
+        details.append(str(error))
+    since = last.get("started_at") or last.get("slot")
+    upcoming = task.get("next_slot")
+    return Row(
+        str(task["name"]),
+        status,
+        datetime.fromisoformat(since) if since else None,
+        " · ".join(details),
+        datetime.fromisoformat(upcoming) if upcoming else None,
+    )
+
+
 def table(rows: Sequence[Row], zone: tzinfo, checked: datetime) -> bytes:
     """The table in GitHub's Markdown, UTF-8 with LF line endings, its times in `zone`.
 
@@ -73,6 +100,9 @@ def table(rows: Sequence[Row], zone: tzinfo, checked: datetime) -> bytes:
     lines = [_line(HEADERS), _line(["---"] * len(HEADERS))]
     for number, row in enumerate(rows):
         details = _cell(row.details)
+        if row.upcoming is not None:
+            upcoming = f"next {row.upcoming.astimezone(zone):%Y-%m-%d %H:%M}"
+            details = f"{details} · {upcoming}" if details else upcoming
         if number == 0:
             seen = f"checked {checked.astimezone(zone):%H:%M on %Y-%m-%d}"
             details = f"{details} · {seen}" if details else seen

@@ -22,9 +22,13 @@ from orchestrator.vault.dashboard import LeftAlone
 from orchestrator.vault.health import Row, table
 
 PROBLEM: Final = "dashboard"  # the key of our line in `problems`
+COPY_PROBLEM: Final = "dashboard-copy"
 INTERVAL: Final = 1.0  # seconds between two writes, at least
 HEARTBEAT: Final = timedelta(minutes=15)
-GRACE: Final = 0.5  # seconds that another program has between emptying the file and writing it
+GRACE: Final = 0.5  # seconds that another program has between emptying or removing the file and writing it
+PATIENCE: Final = 10.0  # seconds that a change waits at most for another program to be done with writing the file
+FINAL_PATIENCE: Final = 1.0  # … and the last word
+_AGAIN: Final = 0.1  # seconds between two looks of the last word
 _NAP: Final = 60.0  # seconds to sleep at most, so that a heartbeat missed in suspend comes soon after it
 
 _REMEDIES: Final = {
@@ -34,6 +38,7 @@ _REMEDIES: Final = {
     errno.EACCES: "give the user that aiemp runs as the right to write in its folder",
     errno.EPERM: "give the user that aiemp runs as the right to write in its folder",
     errno.ENOENT: "put the vault's folder back",
+    errno.EISDIR: "remove or rename that folder",
 }
 
 
@@ -51,6 +56,7 @@ class Reporter:
         timezone: str,
     ) -> None:
         self._places = places
+        self._region = region.Region(places)
         self._rows = rows
         self._clock = clock
         self._bus = bus
@@ -60,6 +66,7 @@ class Reporter:
         self._one_at_a_time = anyio.Lock()
         self._written: tuple[Row, ...] | None = None  # what the Dashboard shows; None: unknown, or not what it should
         self._failing = False
+        self._in_use_since: float | None = None  # monotonic seconds; when another program was first found writing it
         self._beat_at = clock.now()
         self._ended_at = clock.monotonic() - INTERVAL  # the end of the last look at the file
 
@@ -75,17 +82,32 @@ class Reporter:
             self._wake.set()
             task_status.started()
             with suppress(OSError):  # what is left over does no harm
-                await in_thread(region.remove_leftovers, self._places)
+                await in_thread(self._region.remove_leftovers)
             while True:
                 await self._woken_or_beat()
                 if (wait := self._ended_at + INTERVAL - self._clock.monotonic()) > 0:
                     await self._clock.sleep(wait)
                 self._wake = anyio.Event()  # before looking: what happens from here on is for the next time
-                await self._write(beat=self._beat_is_due())
+                await self._write_or_wait(beat=self._beat_is_due())
 
     async def write_final(self) -> None:
-        """Write once more, at once, changed or not: the last word of a daemon that ends."""
-        await self._write(beat=True)
+        """Write once more, at once, changed or not: the last word of a daemon that ends.
+
+        Another program that is writing the file has a second to finish, or half of what its caller allows.
+        """
+        allowed = anyio.current_effective_deadline() - anyio.current_time()
+        until = self._clock.monotonic() + min(FINAL_PATIENCE, allowed / 2)
+        while not await self._write(beat=True, patient=self._clock.monotonic() < until):
+            await self._clock.sleep(_AGAIN)
+
+    async def _write_or_wait(self, *, beat: bool) -> None:
+        now = self._clock.monotonic()
+        waits = self._in_use_since
+        if await self._write(beat=beat, patient=waits is None or now - waits < PATIENCE):
+            self._in_use_since = None
+        else:
+            self._in_use_since = now if waits is None else waits
+            self._wake.set()  # with the rows as they will be then
 
     def _note(self, fact: Fact) -> None:
         if not (isinstance(fact, ProblemChanged) and fact.key == PROBLEM):
@@ -100,15 +122,18 @@ class Reporter:
             with self._clock.move_on_after(min(remaining, _NAP)):
                 await self._wake.wait()
 
-    async def _write(self, *, beat: bool) -> None:
+    async def _write(self, *, beat: bool, patient: bool) -> bool:
+        """Write what has changed. False when that has to wait for another program, which only the `patient` do."""
         async with self._one_at_a_time:
             rows = tuple(self._rows())
             if rows == self._written and not beat:
-                return
+                return True
             self._beat_at = self._clock.now()
             self._written = None
             try:
-                await self._update(table(rows, self._zone, self._beat_at))
+                await self._update(table(rows, self._zone, self._beat_at), patient=patient)
+            except region.InUse:
+                return False
             except LeftAlone as error:
                 self._report(f"is left alone: {error.reason}; {error.remedy}")
             except files.Changed:
@@ -120,19 +145,31 @@ class Reporter:
             else:
                 self._written = rows
                 self._problems.clear(PROBLEM)
+                self._tell_of_the_copy()
                 if self._failing:
                     self._wake.set()  # the rows just written may still tell of the problem
                 self._failing = False
             finally:
                 self._ended_at = self._clock.monotonic()
+            return True
 
-    async def _update(self, text: bytes) -> None:
-        update = partial(region.update, self._places, text)
+    async def _update(self, text: bytes, *, patient: bool) -> None:
+        now = self._clock.now().timestamp()
+        update = partial(self._region.update, text, now=now, patient=patient)
         try:
             await in_thread(partial(update, empty_is_new=False))
         except region.Emptied:
             await self._clock.sleep(GRACE)
             await in_thread(partial(update, empty_is_new=True))
+
+    def _tell_of_the_copy(self) -> None:
+        error = self._region.copy_trouble
+        if error is None:
+            self._problems.clear(COPY_PROBLEM)
+            return
+        remedy = _REMEDIES.get(error.errno or 0, "see that the vault's disk is well")
+        why = f"{self._places.last_dashboard} cannot be written ({error.strerror or error}); {remedy}"
+        self._problems.report(COPY_PROBLEM, f"no copy of the last good Dashboard is kept: {why}")
 
     def _report(self, text: str) -> None:
         self._failing = True

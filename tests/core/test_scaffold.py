@@ -4,13 +4,25 @@ import dataclasses
 import os
 import re
 import tomllib
+from datetime import time
 from pathlib import Path
 
 import pytest
 
+from orchestrator.actions import names
 from orchestrator.config.load import load
-from orchestrator.config.model import Launch, LogsConfig, Policy, Ready, WatcherConfig
+from orchestrator.config.model import (
+    Builtin,
+    Launch,
+    LogsConfig,
+    Policy,
+    Ready,
+    SchedulerConfig,
+    TaskConfig,
+    WatcherConfig,
+)
 from orchestrator.errors import UserError
+from orchestrator.schedule.when import Calendar, Every
 from orchestrator.vault import folders, scaffold
 from orchestrator.vault.dashboard import splice, users_part
 
@@ -117,7 +129,35 @@ def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
     shown = tomllib.loads(text)["watchers"]["inbox"]
     known = {field.name for record in (Policy, Launch, WatcherConfig) for field in dataclasses.fields(record)}
     assert set(shown) == known - {"name", "launch", "policy"}
-    assert not config.unserved
+    assert config.scheduler == SchedulerConfig()
+    assert set(tomllib.loads(text)["scheduler"]) == {field.name for field in dataclasses.fields(SchedulerConfig)}
+    stale = config.tasks["stale_approval_check"]
+    wanted = TaskConfig("stale_approval_check", Builtin("stale_approval_check"), Every(6 * 3600))
+    assert dataclasses.replace(stale, description="") == wanted
+    shown = tomllib.loads(text)["tasks"]["stale_approval_check"]
+    known = {field.name for field in dataclasses.fields(TaskConfig)}
+    assert set(shown) == known - {"name", "schedule", "added", "lane"} | {
+        "frequency",
+        "every",
+    }  # no lane is the default
+    assert {"iteration", "report"} <= set(config.tasks)
+
+
+def test_the_usual_schedule(tmp_path: Path) -> None:
+    scaffold.init(tmp_path)
+    tasks = load(tmp_path / "supervisor.toml", environ={}).tasks
+    assert {name: task.schedule for name, task in tasks.items()} == {
+        "stale_approval_check": Every(6 * 3600),
+        "daily_rollover": Calendar((time(0, 5),)),
+        "done_archive": Calendar((time(1),)),
+        "health_update": Every(15 * 60),
+        "morning_triage": Calendar((time(8),)),
+        "linkedin_post": Calendar((time(9, 30),), frozenset({0, 2, 4})),
+        "weekly_audit_prep": Calendar((time(22),), frozenset({6})),
+    }
+    assert all(task.action == Builtin(name) and task.description for name, task in tasks.items())
+    assert {name for name, task in tasks.items() if not task.enabled} == names.NEEDS_AGENT
+    assert {name for name, task in tasks.items() if task.enabled} == names.CHORES - {"iteration"}
 
 
 def test_the_new_dashboard_has_its_region_under_its_heading() -> None:

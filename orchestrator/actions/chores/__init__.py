@@ -1,0 +1,8 @@
+"""The chores that a vault needs without any agent, each in a process of its own.
+
+    python -P -m orchestrator.actions.chores NAME
+
+with AIEMP_VAULT, AIEMP_STATE_DIR, AIEMP_TIMEZONE, DRY_RUN, AIEMP_TASK and AIEMP_RUN. The last line on stdout is
+`{"outcome": "success"|"failure"|"skipped", "output": …, "error": …}`. Each may be killed at any moment and run again;
+with DRY_RUN none changes anything.
+"""
