@@ -8,7 +8,7 @@ import os
 import sys
 
 from orchestrator.control.client import Client
-from orchestrator.errors import Unreachable, UserError
+from orchestrator.errors import Unreachable, UsageError, UserError
 from orchestrator.readable import visible
 
 TYPE_CHECKING = False  # see program.py
@@ -49,8 +49,8 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(f"it {visible(problem)}") from None
 
 
-def lines(text: str) -> int:
-    """A number of lines, for argparse's `type`."""
+def count(text: str) -> int:
+    """A number of lines, events or runs, for argparse's `type`."""
     if not (text.isascii() and text.isdigit() and int(text[:8]) <= 1_000_000 and len(text) <= 7):
         raise argparse.ArgumentTypeError(f"{visible(text)!r} is no number from 0 to 1000000")
     return int(text)
@@ -69,16 +69,35 @@ def find_config(args: Namespace) -> str:
     return find(args.config, os.environ, os.getcwd())
 
 
-def configured_names(args: Namespace) -> list[str]:
-    """The watchers that the configuration names, for where no daemon can be asked; [] when it cannot be read."""
+def configured(args: Namespace, table: str) -> dict[str, Any]:
+    """A table of the configuration as it is written, for where no daemon can be asked; {} when it cannot be read."""
     import tomllib  # noqa: PLC0415  only without a daemon
 
     try:
         with open(find_config(args), "rb") as file:  # noqa: PTH123  pathlib's import costs more than most verbs
-            watchers = tomllib.load(file).get("watchers")
+            found = tomllib.load(file).get(table)
     except (UserError, OSError, ValueError):  # ValueError: no TOML; `aiemp check` is the one to say so
-        return []
-    return list(watchers) if isinstance(watchers, dict) else []
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def matching(found: list[dict[str, Any]], patterns: list[str]) -> list[dict[str, Any]]:
+    """Those of the watchers or tasks that one of the names or globs means, or all when none is given."""
+    if not patterns or "all" in patterns:
+        return found
+    from fnmatch import fnmatchcase  # noqa: PLC0415  only without a daemon
+
+    return [each for each in found if any(fnmatchcase(str(each.get("name")), pattern) for pattern in patterns)]
+
+
+def refuse_unknown(patterns: list[str], known: list[str], what: str) -> None:
+    """Raise UsageError when a name or glob means none of `known`, the way a daemon would."""
+    there = list(dict.fromkeys(known))
+    names: list[dict[str, Any]] = [{"name": name} for name in there]
+    unknown = [pattern for pattern in patterns if pattern != "all" and not matching(names, [pattern])]
+    if unknown:
+        listed = f"there are {', '.join(there)}" if there else "there are none"
+        raise UsageError(f"no {what} is called {', '.join(unknown)}; {listed} (no daemon is running)")
 
 
 def find_vault(args: Namespace) -> str:
@@ -126,9 +145,9 @@ class Progress:
         width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         text = visible(params.get("text", ""))[: width - 1]
         if text != self._shown:
+            self._shown = text  # before it is: Ctrl-C may come in between
             sys.stderr.write("\r\x1b[K" + text)
             sys.stderr.flush()
-            self._shown = text
 
 
 def is_terminal(stream: Any) -> bool:

@@ -1,4 +1,4 @@
-"""`aiempctl completion`: scripts that complete both programs' verbs, options and watchers' names.
+"""`aiempctl completion`: scripts that complete both programs' verbs, options, watchers' and tasks' names.
 
 What can be completed is read off the verbs' own declarations, so the scripts know every option that the programs do.
 """
@@ -6,7 +6,7 @@ What can be completed is read off the verbs' own declarations, so the scripts kn
 from __future__ import annotations
 
 from orchestrator.cli import aiemp, aiempctl
-from orchestrator.cli.arguments import configured_names, find_vault, records, vault_options
+from orchestrator.cli.arguments import configured, find_vault, records, vault_options
 from orchestrator.cli.completion_scripts import bash, fish, zsh
 from orchestrator.cli.program import load
 from orchestrator.control.client import Client
@@ -68,20 +68,39 @@ def _kind(declared: dict[str, Any]) -> Kind:
         return list(choices)
     if declared.get("metavar") == "SIG":
         return ["HUP", "INT", "QUIT", "KILL", "USR1", "USR2", "TERM", "CONT", "STOP", "TSTP", "WINCH"]
-    return {"NAME": "names", "FILE": "files", "DIR": "folders"}.get(declared.get("metavar", ""), "anything")
+    metavar, repeats = declared.get("metavar"), declared.get("nargs") in {"*", "+"}
+    if metavar in {"TASK", "RUN|TASK"}:
+        return "tasks" if repeats else "task"
+    if metavar == "NAME":
+        return "names" if repeats else "anything"  # a single one is new, and only its inventor knows it
+    return {"FILE": "files", "DIR": "folders"}.get(str(metavar), "anything")
 
 
 def names(args: Namespace) -> int:
-    """The watchers' names, a line each, from the daemon or else from the file; nothing at all when neither answers."""
+    """The watchers' or tasks' names, a line each, from the daemon or else from disk; nothing when neither answers."""
+    what = "watchers" if args.verb == "_names" else "tasks"
     try:
         with Client(find_vault(args), timeout=_QUICK) as daemon:
-            found = [str(each.get("name")) for each in records(daemon.call("status"), "watchers")]
+            found = [str(each.get("name")) for each in records(daemon.call("status"), what)]
     except UserError:
-        found = configured_names(args)
+        found = list(configured(args, what))
+        if what == "tasks":
+            found += [name for name in _added(args) if name not in found]
     for name in found:
         if name.isprintable() and " " not in name:
             print(name)
     return Exit.OK
 
 
-VERBS = {"completion": (declare, completion), "_names": (vault_options, names)}
+def _added(args: Namespace) -> list[str]:
+    """The tasks that the last daemon knew, those that were added at run time among them."""
+    from orchestrator.places import Places  # noqa: PLC0415  this and the next only without a daemon
+    from orchestrator.store import last_known  # noqa: PLC0415
+
+    try:
+        return [str(each.get("name")) for each in last_known.tasks(Places(find_vault(args)).database)]
+    except UserError:
+        return []
+
+
+VERBS = {"completion": (declare, completion), "_names": (vault_options, names), "_tasks": (vault_options, names)}

@@ -13,7 +13,7 @@ TYPE_CHECKING = False  # see program.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind = str | list[str]  # names, files, folders, anything, or the words to choose from
+Kind = str | list[str]  # names (of watchers), tasks, task, files, folders, anything, or the words to choose from
 Option = tuple[list[str], Kind | None, str]  # flags, the kind of the value if it takes one, help
 Verb = tuple[str, str, list[Option], list[Kind]]  # verb, help, options, what stands at each place after it
 Grammar = tuple[str, list[Verb]]  # the program's name, its verbs
@@ -24,6 +24,8 @@ _EARLY: list[Option] = [  # what may stand before a verb
     (["-c"], "files", "the configuration"),
     (["--vault"], "folders", "the vault"),
 ]
+
+_ASKED = {"names": "_names", "tasks": "_tasks", "task": "_tasks"}  # the hidden verbs that print them
 
 
 def _with_value(verbs: list[Verb]) -> list[str]:
@@ -47,10 +49,14 @@ def _value_kinds(verbs: list[Verb]) -> dict[str, Kind]:
 
 
 def _cases(verb: str, positions: list[Kind]) -> Iterator[tuple[str, Kind]]:
-    """Each place after a verb that can be completed: a pattern for VERB:PLACE, and what stands there; names repeat."""
+    """Each place after a verb that can be completed: a pattern for VERB:PLACE, and what stands there."""
     for place, kind in enumerate(positions):
         if kind != "anything":
-            yield f"{verb}:*" if kind == "names" else f"{verb}:{place}", kind
+            yield f"{verb}:*" if _repeats(kind) else f"{verb}:{place}", kind
+
+
+def _repeats(kind: Kind) -> bool:
+    return kind in ("names", "tasks")
 
 
 def bash(grammars: list[Grammar]) -> str:
@@ -81,12 +87,12 @@ def _flags(options: list[Option]) -> list[str]:
 def _bash(kind: Kind) -> str:
     if isinstance(kind, list):
         return "_aiemp_words " + " ".join(map(shlex.quote, kind))
-    return {"names": "_aiemp_names", "files": "_aiemp_paths -f", "folders": "_aiemp_paths -d"}[kind]
+    return {"files": "_aiemp_paths -f", "folders": "_aiemp_paths -d"}.get(kind) or f"_aiemp_names {_ASKED[kind]}"
 
 
 _BASH_COMMON = r"""
 # Reads the line: the word to complete, the option before it, the verb, how many words follow that, and the options
-# for `_names`.
+# for `_names` and `_tasks`.
 _aiemp_line() {
     local i word
     COMPREPLY=() _aiemp_cur=${COMP_WORDS[COMP_CWORD]} _aiemp_prev= _aiemp_verb= _aiemp_place=-1 _aiemp_which=()
@@ -117,7 +123,7 @@ _aiemp_names() {
     local name
     while IFS= read -r name; do
         [[ $name == "$_aiemp_cur"* ]] && COMPREPLY+=("$(printf %q "$name")")
-    done < <("${COMP_WORDS[0]}" "${_aiemp_which[@]}" _names 2>/dev/null)
+    done < <("${COMP_WORDS[0]}" "${_aiemp_which[@]}" "$1" 2>/dev/null)
 }
 
 _aiemp_paths() {
@@ -162,12 +168,12 @@ def _zsh_options(options: list[Option]) -> str:
 def _zsh(kind: Kind) -> str:
     if isinstance(kind, list):
         return "compadd -- " + " ".join(map(shlex.quote, kind))
-    return {"names": "_aiemp_names", "files": "_files", "folders": "_files -/"}[kind]
+    return {"files": "_files", "folders": "_files -/"}.get(kind) or f"_aiemp_names {_ASKED[kind]}"
 
 
 _ZSH_COMMON = r"""
 # Reads the line: the word to complete, the option before it, the verb, how many words follow that, and the options
-# for `_names`.
+# for `_names` and `_tasks`.
 _aiemp_line() {
     local i
     cur=$PREFIX prev= verb= place=-1 which=()
@@ -188,7 +194,7 @@ _aiemp_line() {
 
 _aiemp_names() {
     local -a names
-    names=(${(f)"$(${(Q)words[1]} $which _names 2>/dev/null)"})
+    names=(${(f)"$(${(Q)words[1]} $which $1 2>/dev/null)"})
     compadd -a names
 }
 """
@@ -222,7 +228,7 @@ def fish(grammars: list[Grammar]) -> str:
             parts += [_fish_option(name, f"{at} {verb}", option) for option in options]
             for place, kind in enumerate(positions):
                 if kind != "anything":
-                    often = "repeats" if kind == "names" else "once"
+                    often = "repeats" if _repeats(kind) else "once"
                     condition = _fish_quote(f"{at} {verb} {place} {often}")
                     parts.append(f"complete -c {name} -n {condition} {_fish(kind)}")
     return "\n".join(parts) + "\n"
@@ -238,7 +244,8 @@ def _fish_option(name: str, condition: str, option: Option) -> str:
 def _fish(kind: Kind) -> str:
     if isinstance(kind, list):
         return "-a " + _fish_quote(" ".join(kind))
-    return {"names": "-a '(__aiemp_names)'", "files": "-F", "folders": "-a '(__fish_complete_directories)'"}[kind]
+    paths = {"files": "-F", "folders": "-a '(__fish_complete_directories)'"}
+    return paths.get(kind) or f"-a '(__aiemp_names {_ASKED[kind]})'"
 
 
 def _fish_quote(text: str) -> str:
@@ -267,7 +274,7 @@ function __aiemp_stands_at
     test $follow -eq $argv[3]; or test $follow -gt $argv[3] -a "$argv[4]" = repeats
 end
 
-# The watchers' names, asked with the -c and --vault of the line.
+# The watchers' or tasks' names: $argv[1] is the verb that prints them, asked with the -c and --vault of the line.
 function __aiemp_names
     set -l words (commandline -opc)
     set -l which
@@ -276,6 +283,6 @@ function __aiemp_names
             set -a which $words[$i] $words[(math $i + 1)]
         end
     end
-    $words[1] $which _names 2>/dev/null
+    $words[1] $which $argv[1] 2>/dev/null
 end
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.cli.arguments import client, lines, records, vault_options
+from orchestrator.cli.arguments import client, count, records, vault_options
 from orchestrator.cli.text import local_time
 from orchestrator.exits import Exit
 from orchestrator.narration import tell
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def declare(parser: Arguments) -> None:
     parser.add_argument("-f", "--follow", action="store_true", help="go on as things happen, until Ctrl-C")
-    parser.add_argument("-n", "--limit", type=lines, default=50, metavar="N", help="the last N events (default: 50)")
+    parser.add_argument("-n", "--limit", type=count, default=50, metavar="N", help="the last N events (default: 50)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     vault_options(parser)
 

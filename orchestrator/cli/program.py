@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     Perform = Callable[[Namespace], int]
     Verbs = dict[str, tuple[str, str]]  # verb: (the module that has it in its VERBS, one line of help)
 
+# A verb that declares an argument of this name with a default gets what stands after `--` untouched, in `after_dashes`:
+# argparse would look for options in it, and does different things with the dashes from one Python to the next.
+COMMAND = "command"
 INTERRUPTED = 128 + 2  # as a shell reports SIGINT
 BROKEN_PIPE = 128 + 13  # as a shell reports SIGPIPE
 
@@ -45,6 +48,7 @@ class Program:
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Do what `argv` says and return the exit code."""
+        _complete_standard_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a name in a locale without its letters is no crash
@@ -82,7 +86,12 @@ class Program:
             allow_abbrev=False,
         )
         declare(parser)
+        command = parser.get_default(COMMAND)
+        if command is not None and "--" in words:
+            at = words.index("--")
+            words, command = words[:at], words[at + 1 :]
         args = parser.parse_args(words)
+        args.after_dashes = command
         args.verb = verb
         args.usage_error = parser.error
         return perform(args)
@@ -148,6 +157,22 @@ def load(verbs: Verbs, verb: str) -> tuple[Declare, Perform]:
     """A verb's two halves: what declares its arguments, and what does it."""
     halves: tuple[Declare, Perform] = import_module(verbs[verb][0]).VERBS[verb]
     return halves
+
+
+def _complete_standard_streams() -> None:
+    """Put /dev/null where a standard stream was closed (`>&-`).
+
+    Python has None there, which cannot be flushed and which print() takes for stdout; and the next file or socket that
+    is opened would get the number of the closed one.
+    """
+    if sys.stdin is not None and sys.stdout is not None and sys.stderr is not None:
+        return
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  for the whole life
 
 
 def _discard_output() -> None:

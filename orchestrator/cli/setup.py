@@ -39,12 +39,16 @@ def init(args: Namespace) -> int:
 def check(args: Namespace) -> int:
     file = find_config(args)
     config = load(Path(file), environ=os.environ)
-    count = len(config.watchers)
-    print(f"{visible(file)} is valid: {count} watcher{'' if count == 1 else 's'}, vault {visible(config.vault)}")
+    counts = f"{_count(len(config.watchers), 'watcher')}, {_count(len(config.tasks), 'task')}"
+    print(f"{visible(file)} is valid: {counts}, vault {visible(config.vault)}")
     if config.unserved:
         names = ", ".join(map(visible, config.unserved))
-        print(f"aiemp: this version checks tasks but does not run them yet: {names}", file=sys.stderr)
+        print(f"aiemp: this version does not run tasks that need an agent yet: {names}", file=sys.stderr)
     return Exit.OK
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def declare_service(parser: Arguments) -> None:

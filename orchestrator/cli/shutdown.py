@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 
 from orchestrator.cli.arguments import Progress, find_vault, vault_options
 from orchestrator.control.client import Client, ShuttingDown
 from orchestrator.exits import Exit
+from orchestrator.lock_holder import is_held
 from orchestrator.places import Places
 from orchestrator.readable import span
 
@@ -45,22 +45,9 @@ def _wait_for(lock: str, who: str, progress: Callable[[dict[str, Any]], None]) -
     How long that takes the daemon bounds itself (`shutdown_timeout`).
     """
     start = time.monotonic()
-    while _is_held(lock):
+    while is_held(lock):
         progress({"text": f"waiting for {who} to end ({span(time.monotonic() - start)})"})
         time.sleep(_PROBE)
-
-
-def _is_held(lock: str) -> bool:
-    try:
-        file = open(lock, "rb")  # noqa: PTH123, SIM115  pathlib's import costs more than this verb; closed below
-    except FileNotFoundError:
-        return False
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 VERBS = {"shutdown": (declare, shutdown)}

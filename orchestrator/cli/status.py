@@ -1,4 +1,4 @@
-"""`aiempctl status`: what the daemon says of itself and its watchers, or what is known when there is no daemon.
+"""`aiempctl status`: what the daemon says of itself, its watchers and tasks, or what is known when there is no daemon.
 
 Asked often and by scripts, so nothing is imported here that the plain answer does not need.
 """
@@ -10,17 +10,19 @@ import sys
 import time
 
 from orchestrator.cli.arguments import (
-    configured_names,
+    configured,
     find_vault,
     is_terminal,
     json_option,
+    matching,
     names_argument,
     records,
+    refuse_unknown,
     vault_options,
     watcher_names,
 )
 from orchestrator.control.client import Client
-from orchestrator.errors import Unreachable, UsageError
+from orchestrator.errors import Unreachable
 from orchestrator.exits import Exit
 from orchestrator.readable import visible
 
@@ -36,7 +38,7 @@ WATCH_INTERVAL = 2.0  # seconds from one picture of `--watch` to the next
 
 
 def declare(parser: Arguments) -> None:
-    names_argument(parser, optional=True, what="only these watchers; shell globs work")
+    names_argument(parser, optional=True, what="only these watchers and tasks; shell globs work")
     json_option(parser)
     parser.add_argument("--watch", action="store_true", help="keep showing it, every 2 s, until Ctrl-C")
     vault_options(parser)
@@ -65,12 +67,13 @@ def ask(args: Namespace, vault: str, names: list[str]) -> tuple[dict[str, Any], 
             found = daemon.call("status", {"names": names} if names else {})
         _well_formed(found)
     except Unreachable as problem:
-        return last_known(args, vault, names), problem
+        return without_daemon(args, vault, names), problem
     return found, None
 
 
 def _well_formed(found: dict[str, Any]) -> None:
     records(found, "watchers")
+    records(found, "tasks")
     if not isinstance(found.get("supervisor"), dict) or not isinstance(found.get("vault"), dict):
         raise Unreachable("the daemon's answer holds no status; is it another version?")
 
@@ -81,25 +84,20 @@ def judge(found: dict[str, Any]) -> Exit:
     return Exit.NOT_RUNNING if idle else Exit.OK
 
 
-def last_known(args: Namespace, vault: str, names: list[str]) -> dict[str, Any]:
+def without_daemon(args: Namespace, vault: str, names: list[str]) -> dict[str, Any]:
     """The status object of a vault whose daemon does not answer: its folders' counts, and the last recorded states.
 
-    Raises UsageError for a name that matches no watcher recorded or configured.
+    Raises UsageError for a name that matches no watcher or task recorded or configured.
     """
-    from fnmatch import fnmatchcase  # noqa: PLC0415  this and the next two only without a daemon
-
-    from orchestrator.places import Places  # noqa: PLC0415
-    from orchestrator.store.last_known import watchers  # noqa: PLC0415
+    from orchestrator.places import Places  # noqa: PLC0415  this and the next two only without a daemon
+    from orchestrator.store import last_known  # noqa: PLC0415
     from orchestrator.vault.folders import counts  # noqa: PLC0415
 
-    known = watchers(Places(vault).database)
-    if names and "all" not in names:
-        there = list(dict.fromkeys([*(each["name"] for each in known), *configured_names(args)]))
-        unknown = [name for name in names if not any(fnmatchcase(each, name) for each in there)]
-        if unknown:
-            listed = f"there are {', '.join(there)}" if there else "there are none"
-            raise UsageError(f"no watcher is called {', '.join(unknown)}; {listed} (no daemon is running)")
-        known = [each for each in known if any(fnmatchcase(each["name"], name) for name in names)]
+    database = Places(vault).database
+    watchers, tasks = last_known.watchers(database), last_known.tasks(database)
+    if names:
+        known = [str(each.get("name")) for each in (*watchers, *tasks)]
+        refuse_unknown(names, [*known, *configured(args, "watchers"), *configured(args, "tasks")], "watcher or task")
     supervisor: dict[str, Any] = {
         "state": "not running",
         "pid": None,
@@ -110,7 +108,12 @@ def last_known(args: Namespace, vault: str, names: list[str]) -> dict[str, Any]:
         "scheduler": None,
         "problems": [],
     }
-    return {"supervisor": supervisor, "watchers": known, "tasks": [], "vault": counts(vault)}
+    return {
+        "supervisor": supervisor,
+        "watchers": matching(watchers, names),
+        "tasks": matching(tasks, names),
+        "vault": counts(vault),
+    }
 
 
 def _show(found: dict[str, Any], *, whole: bool) -> None:

@@ -1,16 +1,16 @@
-"""Status on a terminal: a table in colours, once or live. The only module that imports rich."""
+"""Status on a terminal: a table in colours, once or live."""
 
 import time
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.arguments import wants_colour
-from orchestrator.cli.status_text import HEADINGS, cells, problems, supervisor_line, vault_line
+from orchestrator.cli.status_text import HEADINGS, cells, problems, supervisor_line, tasks, vault_line
+from orchestrator.cli.tables_rich import WIDE, console, table
 
 _STYLES = {
     "running": "green",
@@ -23,7 +23,6 @@ _STYLES = {
     "error": "bold red",
 }
 _NUMBERS = {"PID", "RESTARTS", "CPU", "MEMORY"}
-_WIDE = 110  # columns from which on reasons stand in the table; on narrower terminals they follow it, a line each
 
 
 def picture(found: dict[str, Any], now: float, *, whole: bool, width: int) -> Group:
@@ -32,7 +31,11 @@ def picture(found: dict[str, Any], now: float, *, whole: bool, width: int) -> Gr
     parts: list[Text | Table] = []
     if whole:
         parts.append(Text(supervisor_line(supervisor), style=_STYLES.get(str(supervisor.get("state")), "")))
-    parts += _watchers(found["watchers"], now, wide=width >= _WIDE)
+    if found["watchers"] or whole or not found["tasks"]:
+        parts += _watchers(found["watchers"], now, wide=width >= WIDE)
+    if found["tasks"]:
+        headings, *rows = tasks(found["tasks"], now)
+        parts.append(table(headings, rows))
     if whole:
         parts.append(Text(vault_line(found["vault"])))
         parts += [Text(f"problem: {line}", style="yellow") for line in problems(supervisor)]
@@ -40,11 +43,12 @@ def picture(found: dict[str, Any], now: float, *, whole: bool, width: int) -> Gr
 
 
 def _watchers(watchers: list[dict[str, Any]], now: float, *, wide: bool) -> list[Text | Table]:
+    """Their table; without `wide` the reasons do not stand in it but follow it, a line each."""
     if not watchers:
         return [Text("no watchers", style="dim")]
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    built = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in HEADINGS if wide else HEADINGS[:-1]:
-        table.add_column(
+        built.add_column(
             heading,
             justify="right" if heading in _NUMBERS else "left",
             overflow="fold",
@@ -57,22 +61,18 @@ def _watchers(watchers: list[dict[str, Any]], now: float, *, wide: bool) -> list
         row[1].stylize(style)
         if not wide and (reason := row.pop()):
             notes.append(Text.assemble(row[0], ": ", reason, style="" if style == "green" else style))
-        table.add_row(*row)
-    return [table, *notes]
+        built.add_row(*row)
+    return [built, *notes]
 
 
 def show(found: dict[str, Any], now: float, *, whole: bool) -> None:
-    console = _console()
-    console.print(picture(found, now, whole=whole, width=console.width))
+    terminal = console()
+    terminal.print(picture(found, now, whole=whole, width=terminal.width))
 
 
 def live(pictures: Iterator[dict[str, Any]], *, whole: bool) -> None:
     """Show each picture in place of the one before; the last one stays on the terminal."""
-    console = _console()
-    with Live(console=console, auto_refresh=False, vertical_overflow="crop") as display:
+    terminal = console()
+    with Live(console=terminal, auto_refresh=False, vertical_overflow="crop") as display:
         for found in pictures:
-            display.update(picture(found, time.time(), whole=whole, width=console.width), refresh=True)
-
-
-def _console() -> Console:
-    return Console(no_color=not wants_colour(), highlight=False)
+            display.update(picture(found, time.time(), whole=whole, width=terminal.width), refresh=True)

@@ -14,14 +14,23 @@ _NOTHING = "-"
 
 
 def render(found: dict[str, Any], now: float, *, whole: bool) -> str:
-    """The status object as text. `now`: seconds since 1970. `whole` is False when only some watchers were asked for."""
+    """The status object as text. `now`: seconds since 1970. `whole` is False when only some names were asked for."""
     supervisor = found["supervisor"]
     rows = [cells(each, now) for each in found["watchers"]]
-    lines = columns([HEADINGS, *rows]) if rows else ["no watchers"]
+    tables = [columns([HEADINGS, *rows])] if rows else [["no watchers"]] if whole or not found["tasks"] else []
+    if found["tasks"]:
+        tables.append(columns(tasks(found["tasks"], now)))
     if whole:
-        lines = [supervisor_line(supervisor), "", *lines, "", vault_line(found["vault"])]
-        lines += [f"problem: {line}" for line in problems(supervisor)]
-    return "\n".join(lines)
+        tables.insert(0, [supervisor_line(supervisor)])
+        tables.append([vault_line(found["vault"]), *(f"problem: {line}" for line in problems(supervisor))])
+    return "\n\n".join("\n".join(lines) for lines in tables)
+
+
+def tasks(found: list[dict[str, Any]], now: float) -> list[list[str]]:
+    """The tasks' headings and, below them, a row each."""
+    from orchestrator.cli.task_text import IN_STATUS, TASK_HEADINGS, task_cells  # noqa: PLC0415  only where there are some
+
+    return [TASK_HEADINGS[:IN_STATUS], *(task_cells(each, now)[:IN_STATUS] for each in found)]
 
 
 def supervisor_line(supervisor: dict[str, Any]) -> str:

@@ -7,15 +7,17 @@ import os
 import sys
 
 from orchestrator.cli.arguments import (
-    configured_names,
+    configured,
+    count,
     find_vault,
     is_terminal,
-    lines,
+    matching,
+    refuse_unknown,
     vault_options,
     wants_colour,
     watcher_names,
 )
-from orchestrator.cli.text import log_line
+from orchestrator.cli.text import rest_of_log_line, settled
 from orchestrator.control.client import Client
 from orchestrator.errors import Unreachable, UsageError
 from orchestrator.exits import Exit
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 def declare(parser: Arguments) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="a watcher")
     parser.add_argument("-f", "--follow", action="store_true", help="go on as the output grows, until Ctrl-C")
-    parser.add_argument("-n", "--lines", type=lines, default=10, metavar="LINES", help="the last LINES (default: 10)")
+    parser.add_argument("-n", "--lines", type=count, default=10, metavar="LINES", help="the last LINES (default: 10)")
     vault_options(parser)
 
 
@@ -43,11 +45,13 @@ def tail(args: Namespace) -> int:
     from orchestrator.logs.follow import follow, last_lines  # noqa: PLC0415  what the completion scripts do without
 
     path, name = _log_of(args, names[0])
+    output = _Output()
     if args.follow:
         for block in follow(path, args.lines, on_gap=_tell_of_gap):
-            _write(block)
+            output.write(block)
     text = last_lines(path, args.lines)
-    _write(text)
+    output.write(text)
+    output.end()
     if not text and args.lines:
         print(f"aiempctl: {visible(name)} has written nothing yet", file=sys.stderr)
     return Exit.OK
@@ -71,24 +75,47 @@ def _log_of(args: Namespace, pattern: str) -> tuple[str, str]:
             logs = [log[:-4] for log in os.listdir(places.watcher_logs) if log.endswith(".log")]
         except FileNotFoundError:
             logs = []
-        known = sorted({*logs, *configured_names(args)})
-        if pattern in known:
-            return places.watcher_log(pattern), pattern
-        listed = f"there are {', '.join(known)}" if known else "there are none"
-        raise UsageError(f"no watcher is called {pattern!r}; {listed}") from None
+        known = sorted({*logs, *configured(args, "watchers")})
+        refuse_unknown([pattern], known, "watcher")
+        found = [str(each["name"]) for each in matching([{"name": name} for name in known], [pattern])]
+        if len(found) != 1:
+            raise UsageError(f"tail shows one watcher at a time, not {', '.join(found) or 'none'}") from None
+        return places.watcher_log(found[0]), found[0]
 
 
-def _write(text: bytes) -> None:
-    """As they are into pipes and files; a terminal gets nothing that could steer it but colours."""
-    if sys.stdout.isatty():
-        colour = wants_colour() and is_terminal(sys.stdout)
-        for line in text.removesuffix(b"\n").split(b"\n") if text else ():
-            print(log_line(line, colour=colour))
+class _Output:
+    """Blocks of a log on stdout: pipes and files get them as they are, a terminal nothing that steers it but colours.
+
+    A block may end within a line, which the next one continues.
+    """
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._colour = wants_colour() and is_terminal(sys.stdout)
+        self._line = b""  # the line at hand …
+        self._shown = b""  # … and what of it is on the terminal
+
+    def write(self, text: bytes) -> None:
+        if not self._terminal:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text)
+            sys.stdout.buffer.flush()
+            return
+        *ended, begun = text.split(b"\n")
+        for line in ended:
+            print(rest_of_log_line(self._line + line, self._shown, colour=self._colour))
+            self._line = self._shown = b""
+        self._line += begun
+        more = settled(self._line)
+        if more != self._shown:
+            print(rest_of_log_line(more, self._shown, colour=self._colour), end="")
+            self._shown = more
         sys.stdout.flush()
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text)
-        sys.stdout.buffer.flush()
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        if self._terminal and self._line:
+            self.write(b"\n")
 
 
 VERBS = {"tail": (declare, tail)}

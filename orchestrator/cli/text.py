@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 
-from orchestrator.readable import visible
+from orchestrator.readable import span, visible
 
+TYPE_CHECKING = False  # see program.py
+if TYPE_CHECKING:
+    from typing import Any
+
+_RESET = "\x1b[0m"
 _COLOUR = r"\x1b\[[0-9;:]{0,64}m"  # Select Graphic Rendition (ECMA-48, 8.3.117)
 
 
@@ -19,7 +24,22 @@ def log_line(line: bytes, *, colour: bool) -> str:
     parts.append(text[start:])
     coloured = colour and len(parts) > 1
     parts[::2] = ["\t".join(visible(piece) for piece in part.split("\t")) for part in parts[::2]]
-    return "".join(parts) + ("\x1b[0m" if coloured else "")
+    return "".join(parts) + (_RESET if coloured else "")
+
+
+def settled(line: bytes) -> bytes:
+    """As much of the beginning of a log's line as looks the same whatever comes next."""
+    import codecs  # noqa: PLC0415  only for `tail -f` on a terminal
+
+    whole = line[: codecs.utf_8_decode(line, "replace", False)[1]]  # noqa: FBT003  positional there: not the end
+    return re.sub(rb"(?:\r|\x1b(?:\[[0-9;:]{0,64})?)+\Z", b"", whole)
+
+
+def rest_of_log_line(line: bytes, shown: bytes, *, colour: bool) -> str:
+    """What log_line() makes of a line, behind what it made of the line's beginning `shown`, which was settled."""
+    before = log_line(shown, colour=colour)
+    colours = "".join(re.findall(_COLOUR, shown.decode(errors="replace"))) if colour else ""
+    return colours + log_line(line, colour=colour)[len(before.removesuffix(_RESET) if colours else before) :]
 
 
 def size(count: float) -> str:
@@ -29,6 +49,20 @@ def size(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} GiB"
+
+
+def result_line(result: dict[str, Any]) -> str:
+    """What became of an order to a watcher: `inbox: running (pid 12): message`, as far as there is something to say."""
+    name, state, pid, message = (visible(result.get(key) or "") for key in ("name", "state", "pid", "message"))
+    known = f"{state} (pid {pid})" if pid else state
+    return ": ".join(part for part in (name, known, message) if part)
+
+
+def took(seconds: float) -> str:
+    """How long something took: `350ms`, `4.2s`, `2m 5s`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    return f"{seconds:.1f}s" if seconds < 59.95 else span(seconds)
 
 
 def local_time(moment: object) -> str:

@@ -15,9 +15,9 @@ from orchestrator.cli.arguments import (
     vault_options,
     watcher_names,
 )
+from orchestrator.cli.text import result_line
 from orchestrator.errors import UsageError
 from orchestrator.exits import Exit
-from orchestrator.readable import visible
 
 TYPE_CHECKING = False  # see program.py
 if TYPE_CHECKING:
@@ -67,17 +67,12 @@ def _ask(args: Namespace, method: str, params: dict[str, Any]) -> int:
     results = records(answer, "results")
     if args.json:
         print(json.dumps(answer))
-    else:
-        for result in results:
-            print(_line(result), file=sys.stdout if result.get("ok") else sys.stderr)
+    for result in results:
+        if not result.get("ok"):
+            print(result_line(result), file=sys.stderr)
+        elif not args.json:
+            print(result_line(result))
     return Exit.OK if all(result.get("ok") for result in results) else Exit.FAILED
-
-
-def _line(result: dict[str, Any]) -> str:
-    """`inbox: running (pid 12): message`, as far as there is something to say."""
-    name, state, pid, message = (visible(result.get(key) or "") for key in ("name", "state", "pid", "message"))
-    known = f"{state} (pid {pid})" if pid else state
-    return ": ".join(part for part in (name, known, message) if part)
 
 
 VERBS = {

@@ -50,12 +50,9 @@ class Client:
             _trusted(path)
             self._socket = _connect(path, self._timeout)
         except FileNotFoundError:
-            raise Unreachable(f"no daemon is running for {self._vault}; start one with `aiemp run`") from None
+            raise self._nobody(";") from None
         except ConnectionRefusedError:
-            raise Unreachable(
-                f"no daemon is running for {self._vault}: the last one ended without clearing up; "
-                "start one with `aiemp run`"
-            ) from None
+            raise self._nobody(": the last one ended without clearing up;") from None
         except TimeoutError:
             raise self._silent() from None
         except (OSError, ValueError) as problem:  # ValueError: a control.path that can be no path
@@ -81,7 +78,7 @@ class Client:
         """Ask for `method` and wait for its result. `on_progress` gets the daemon's word of what takes so long.
 
         The daemon may take as long as it likes while it says something within every `timeout` seconds.
-        Raises what the daemon's error means: UsageError, ConfigInvalid or UserError.
+        Raises what the daemon's error means: UsageError, InvalidTask, ConfigInvalid or UserError.
         """
         self._ident += 1
         line = protocol.request(self._ident, method, params or {})
@@ -168,6 +165,18 @@ class Client:
             raise RuntimeError("a Client is open only inside its `with` block")
         return self._socket
 
+    def _nobody(self, words: str) -> Unreachable:
+        """No daemon listens. Whether there is one all the same its lock tells."""
+        from orchestrator.lock_holder import holder  # noqa: PLC0415  only here
+
+        daemon = holder(Places(self._vault).lock)
+        if daemon is None:
+            return Unreachable(f"no daemon is running for {self._vault}{words} start one with `aiemp run`")
+        return Unreachable(
+            f"{daemon} serves {self._vault}, but its control socket is gone; "
+            "unless it is just starting or ending, it makes it again within 30 s"
+        )
+
     def _silent(self) -> Unreachable:
         return Unreachable(
             f"the daemon of {self._vault} does not answer (waited {self._timeout:g} s); "
@@ -229,6 +238,9 @@ def _meaning(error: Any) -> UserError:
     if code == protocol.CONFIG_INVALID:
         problems = data.get("problems") if isinstance(data, dict) else None
         return ConfigInvalid(tuple(str(line) for line in problems) if isinstance(problems, list) else (message,))
+    if code == protocol.INVALID_TASK:
+        problems = data.get("problems") if isinstance(data, dict) else None
+        return InvalidTask(message, [str(line) for line in problems] if isinstance(problems, list) else [])
     if code == protocol.SHUTTING_DOWN:
         return ShuttingDown(message)
     if code == protocol.METHOD_NOT_FOUND:
@@ -238,3 +250,11 @@ def _meaning(error: Any) -> UserError:
 
 class ShuttingDown(UserError):
     """The daemon is on its way out and takes no more orders."""
+
+
+class InvalidTask(UsageError):
+    """A task cannot be as it was described. `problems` are lines: `KEY: what is wrong; what is allowed`."""
+
+    def __init__(self, message: str, problems: list[str]) -> None:
+        super().__init__("\n".join([message, *problems]))
+        self.problems = problems

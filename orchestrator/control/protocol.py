@@ -25,6 +25,7 @@ UNKNOWN_NAME = -32001  # data: {"unknown": [...], "known": [...]}; exit 2
 CONFIG_INVALID = -32002  # data: {"problems": [lines]}; exit 78
 FAILED = -32003  # exit 1
 SHUTTING_DOWN = -32004  # exit 1
+INVALID_TASK = -32005  # data: {"problems": [lines]}; exit 2
 
 
 class RpcError(Exception):
@@ -130,6 +131,14 @@ def _is_names(value: Any) -> bool:
     return isinstance(value, list) and 0 < len(value) <= MAX_NAMES and all(_is_name(item) for item in value)
 
 
+def _is_name_or_null(value: Any) -> bool:
+    return value is None or _is_name(value)
+
+
+def _is_names_or_null(value: Any) -> bool:
+    return value is None or _is_names(value)
+
+
 def _is_bool(value: Any) -> bool:
     return isinstance(value, bool)
 
@@ -147,12 +156,19 @@ if TYPE_CHECKING:
 
 REQUIRED = object()  # the default of a parameter that has none
 
-_NAMES: Parameter = ("a list of 1 to 1000 watchers' names or globs of at most 256 characters", _is_names, REQUIRED)
+OUTCOMES = ("success", "failure", "timeout", "cancelled", "interrupted", "skipped", "missed")
+ACTIONS_ON_THE_SCHEDULER = ("pause", "resume")
+
+_NAMES: Parameter = ("a list of 1 to 1000 names or globs of at most 256 characters", _is_names, REQUIRED)
+_NAMES_OR_NULL: Parameter = (_NAMES[0] + ", or null", _is_names_or_null, None)
 _SECONDS: Parameter = ("a number of seconds, or null", lambda value: value is None or _is_seconds(value), None)
 _ACT: dict[str, Parameter] = {"names": _NAMES, "timeout": _SECONDS}
+_TASK: Parameter = ("a task's name", _is_name, REQUIRED)
+_YES: Parameter = ("true or false", _is_bool, True)
+_NO: Parameter = ("true or false", _is_bool, False)
 
 METHODS: dict[str, dict[str, Parameter]] = {
-    "status": {"names": (_NAMES[0] + ", or null", lambda value: value is None or _is_names(value), None)},
+    "status": {"names": _NAMES_OR_NULL},
     "start": _ACT,
     "stop": _ACT,
     "restart": _ACT,
@@ -162,10 +178,31 @@ METHODS: dict[str, dict[str, Parameter]] = {
         "name": ("a watcher's name", _is_name, REQUIRED),
         "lines": ("a number of lines, 0 to 1000000", _is_count, 10),
     },
-    "reload": {"plan": ("true or false", _is_bool, False)},
+    "reload": {"plan": _NO},
+    "tasks": {"names": _NAMES_OR_NULL, "due": _NO},
+    "task_get": {"name": _TASK},
+    "run": {"task": _TASK, "dry_run": _NO, "wait": _YES},
+    "cancel": {"target": ("a run's id or a task's name", _is_name, REQUIRED)},
+    "enable": {"names": _NAMES},
+    "disable": {"names": _NAMES},
+    "add": {
+        "name": _TASK,
+        "settings": ("an object with the keys of a task's table", lambda value: isinstance(value, dict), REQUIRED),
+        "replace": _NO,
+    },
+    "remove": {"names": _NAMES},
+    "history": {
+        "task": (_TASK[0] + ", or null", _is_name_or_null, None),
+        "limit": ("a number of runs, 0 to 1000000", _is_count, 20),
+        "outcome": (f"one of {', '.join(OUTCOMES)}, or null", lambda value: value in (None, *OUTCOMES), None),
+    },
+    "stats": {},
+    "scheduler": {
+        "action": (" or ".join(ACTIONS_ON_THE_SCHEDULER), lambda value: value in ACTIONS_ON_THE_SCHEDULER, REQUIRED)
+    },
     "events": {
         "limit": ("a number of events, 0 to 1000000", _is_count, 50),
-        "follow": ("true or false", _is_bool, False),
+        "follow": _NO,
     },
     "shutdown": {},
 }

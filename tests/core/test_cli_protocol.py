@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from orchestrator.control import protocol
 from orchestrator.control.protocol import RpcError
+from orchestrator.schedule.runs import Outcome
 
 NAMES = st.lists(st.text(min_size=1), min_size=1)
 JSON = st.recursive(
@@ -62,6 +63,16 @@ def test_no_request_breaks_the_check(method: Any, params: Any, ident: Any) -> No
         ("events", {}, {"limit": 50, "follow": False}),
         ("reload", {"plan": True}, {"plan": True}),
         ("shutdown", {}, {}),
+        ("tasks", {}, {"names": None, "due": False}),
+        ("task_get", {"name": "a"}, {"name": "a"}),
+        ("run", {"task": "a"}, {"task": "a", "dry_run": False, "wait": True}),
+        ("cancel", {"target": "3f2a9c01d4e7"}, {"target": "3f2a9c01d4e7"}),
+        ("enable", {"names": ["a*"]}, {"names": ["a*"]}),
+        ("add", {"name": "a", "settings": {}}, {"name": "a", "settings": {}, "replace": False}),
+        ("history", {}, {"task": None, "limit": 20, "outcome": None}),
+        ("history", {"outcome": "missed", "limit": 0}, {"task": None, "limit": 0, "outcome": "missed"}),
+        ("stats", {}, {}),
+        ("scheduler", {"action": "pause"}, {"action": "pause"}),
     ],
 )
 def test_good_calls_get_their_defaults(method: str, params: dict[str, Any], complete: dict[str, Any]) -> None:
@@ -90,6 +101,17 @@ def test_good_calls_get_their_defaults(method: str, params: dict[str, Any], comp
         ("tail", {"name": "a", "lines": True}, protocol.INVALID_PARAMS, "number of lines"),
         ("signal", {"names": ["a"]}, protocol.INVALID_PARAMS, "'signal' of signal"),
         ("reload", {"plan": 1}, protocol.INVALID_PARAMS, "true or false"),
+        ("tasks", {"names": []}, protocol.INVALID_PARAMS, "names or globs"),
+        ("tasks", {"due": None}, protocol.INVALID_PARAMS, "true or false"),
+        ("run", {"task": ["a"]}, protocol.INVALID_PARAMS, "a task's name"),
+        ("cancel", {}, protocol.INVALID_PARAMS, "a run's id or a task's name"),
+        ("disable", {"names": "a"}, protocol.INVALID_PARAMS, "names or globs"),
+        ("add", {"name": "a"}, protocol.INVALID_PARAMS, "an object with the keys of a task's table"),
+        ("add", {"name": "a", "settings": []}, protocol.INVALID_PARAMS, "an object"),
+        ("history", {"task": ""}, protocol.INVALID_PARAMS, "a task's name, or null"),
+        ("history", {"outcome": "fine"}, protocol.INVALID_PARAMS, "one of success, failure, "),
+        ("history", {"outcome": ["success"]}, protocol.INVALID_PARAMS, "one of success, failure, "),
+        ("scheduler", {"action": "stop"}, protocol.INVALID_PARAMS, "pause or resume"),
     ],
 )
 def test_bad_calls_are_told_what_is_allowed(method: Any, params: Any, code: int, said: str) -> None:
@@ -97,6 +119,10 @@ def test_bad_calls_are_told_what_is_allowed(method: Any, params: Any, code: int,
         protocol.called({"method": method, "params": params})
     assert raised.value.code == code
     assert said in raised.value.message
+
+
+def test_the_outcomes_are_those_of_runs() -> None:
+    assert tuple(Outcome) == protocol.OUTCOMES
 
 
 @pytest.mark.parametrize("ident", [True, 1.5, [], {}])

@@ -1,5 +1,6 @@
 """How values look, and that nothing untrusted steers a terminal."""
 
+import re
 import time
 from collections.abc import Iterator
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.cli.text import columns, local_time, log_line, size
+from orchestrator.cli.text import columns, local_time, log_line, rest_of_log_line, settled, size, took
 from orchestrator.readable import span, visible
 
 
@@ -67,12 +68,68 @@ def test_no_bytes_in_a_log_steer_a_terminal(line: bytes) -> None:
     assert not any((ord(c) < 32 and c != "\t") or 0x7F <= ord(c) < 0xA0 for c in shown)
 
 
+SPLIT = st.lists(
+    st.sampled_from(
+        [b"a", b"\t", "ü".encode(), b"\xf0\x9f", b"\x98\x80", b"\x1b", b"[31", b"m", b"\x1b[0m", b"\r", b"\xff"]
+    )
+)
+
+
+@given(SPLIT)
+def test_a_line_in_pieces_is_shown_as_it_is_in_whole(pieces: list[bytes]) -> None:
+    line = shown = b""
+    plain = coloured = ""
+    for piece in pieces:
+        line += piece
+        more = settled(line)
+        assert more.startswith(shown)
+        plain += rest_of_log_line(more, shown, colour=False)
+        coloured += rest_of_log_line(more, shown, colour=True)
+        assert plain == log_line(more, colour=False)
+        assert "\x1b" not in coloured or coloured.endswith("\x1b[0m")  # no colour is left on while more is waited for
+        shown = more
+    assert plain + rest_of_log_line(line, shown, colour=False) == log_line(line, colour=False)
+    coloured += rest_of_log_line(line, shown, colour=True)
+    whole = log_line(line, colour=True)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == re.sub(r"\x1b\[[0-9;]*m", "", whole)
+
+
+@pytest.mark.parametrize(
+    ("line", "now"),
+    [
+        (b"", b""),
+        (b"Name? ", b"Name? "),
+        (b"50%\r", b"50%"),
+        (b"\xc3", b""),
+        ("ü".encode(), "ü".encode()),
+        (b"red \x1b[31", b"red "),
+        (b"red \x1b[31m", b"red \x1b[31m"),
+        (b"\xff", b"\xff"),
+    ],
+)
+def test_what_may_still_become_something_else_is_not_shown_yet(line: bytes, now: bytes) -> None:
+    assert settled(line) == now
+
+
+def test_a_line_goes_on_in_its_colour() -> None:
+    assert rest_of_log_line(b"\x1b[31mred", b"", colour=True) == "\x1b[31mred\x1b[0m"
+    assert rest_of_log_line(b"\x1b[31mred too", b"\x1b[31mred", colour=True) == "\x1b[31m too\x1b[0m"
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(-3, "0s"), (4.9, "4s"), (125, "2m 5s"), (10_800, "3h 0m"), (86_400 * 12 + 4 * 3600, "12d 4h")],
 )
 def test_spans(seconds: float, shown: str) -> None:
     assert span(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0.0, "0ms"), (0.3504, "350ms"), (1, "1.0s"), (4.26, "4.3s"), (59.94, "59.9s"), (59.96, "59s"), (125, "2m 5s")],
+)
+def test_how_long_things_took(seconds: float, shown: str) -> None:
+    assert took(seconds) == shown
 
 
 @pytest.mark.parametrize(

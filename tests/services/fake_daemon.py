@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,51 @@ def watcher(name: str, state: str = "running", **changes: Any) -> dict[str, Any]
     }
 
 
-def status_of(*watchers: dict[str, Any], **supervisor: Any) -> dict[str, Any]:
+def task(name: str, **changes: Any) -> dict[str, Any]:
+    """A task's object in `tasks`."""
+    return {
+        "name": name,
+        "enabled": True,
+        "state": "idle",
+        "next_slot": "2026-11-21T07:00:00Z",
+        "last_run": {
+            "run_id": "3f2a9c01d4e7",
+            "outcome": "success",
+            "slot": "2026-11-20T07:00:00Z",
+            "started_at": "2026-11-20T07:00:00.004Z",
+            "duration_seconds": 1.0,
+        },
+        "description": "",
+        "schedule": "daily at 08:00",
+        "priority": "normal",
+        "lane": None,
+        "action": "./triage.sh",
+        "status_text": None,
+        "added": False,
+        "runs_left": None,
+        **changes,
+    }
+
+
+def finished_run(task_name: str, outcome: str = "success", **changes: Any) -> dict[str, Any]:
+    """A run's object in `history`."""
+    return {
+        "run_id": "3f2a9c01d4e7",
+        "task": task_name,
+        "slot": "2026-11-20T07:00:00Z",
+        "started_at": "2026-11-20T07:00:00.004Z",
+        "duration_seconds": 4.219,
+        "outcome": outcome,
+        "attempts": 1,
+        "trigger": "schedule",
+        "output": "",
+        "error": None,
+        "cost_usd": None,
+        **changes,
+    }
+
+
+def status_of(*watchers: dict[str, Any], tasks: Sequence[dict[str, Any]] = (), **supervisor: Any) -> dict[str, Any]:
     """A status object."""
     return {
         "supervisor": {
@@ -121,7 +165,7 @@ def status_of(*watchers: dict[str, Any], **supervisor: Any) -> dict[str, Any]:
             **supervisor,
         },
         "watchers": list(watchers),
-        "tasks": [],
+        "tasks": list(tasks),
         "vault": {
             "inbox": 1,
             "needs_action": 2,

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from fake_daemon import answers, fake_daemon
 
 from orchestrator.control import protocol
-from orchestrator.control.client import Client, ShuttingDown
+from orchestrator.control.client import Client, InvalidTask, ShuttingDown
 from orchestrator.errors import ConfigInvalid, Unreachable, UsageError, UserError
+from orchestrator.lock import VaultLock
+from orchestrator.lock_holder import holder, is_held
 
 
 def test_a_call_brings_back_its_result(tmp_path: Path) -> None:
@@ -56,6 +59,8 @@ def test_notifications_come_in_order_also_those_before_the_answer(tmp_path: Path
         (protocol.INVALID_PARAMS, None, UsageError, 2),
         (protocol.CONFIG_INVALID, {"problems": ["a:1: b: c", "a:2: d: e"]}, ConfigInvalid, 78),
         (protocol.CONFIG_INVALID, "garbled", ConfigInvalid, 78),
+        (protocol.INVALID_TASK, {"problems": ["d: e"]}, InvalidTask, 2),
+        (protocol.INVALID_TASK, None, InvalidTask, 2),
         (protocol.FAILED, None, UserError, 1),
         (protocol.SHUTTING_DOWN, None, ShuttingDown, 1),
         (protocol.METHOD_NOT_FOUND, None, UserError, 1),
@@ -71,8 +76,10 @@ def test_every_error_becomes_the_exception_with_its_exit_code(
         client.call("reload", {"plan": True})
     assert type(raised.value) is error
     assert raised.value.exit_code == exit_code
-    if data and "problems" in data:
+    if isinstance(raised.value, ConfigInvalid) and data != "garbled":
         assert str(raised.value) == "a:1: b: c\na:2: d: e"
+    elif isinstance(raised.value, InvalidTask):
+        assert str(raised.value).splitlines() == ["it will not do", *raised.value.problems]
     else:
         assert "it will not do" in str(raised.value)
 
@@ -183,6 +190,36 @@ def test_no_socket_a_left_over_one_and_what_is_none(tmp_path: Path) -> None:
     (folder / "control.sock").write_text("")
     with pytest.raises(Unreachable, match="is no socket"), Client(str(tmp_path)):
         pass
+
+
+@pytest.mark.parametrize("left_over", [True, False])
+def test_a_daemon_whose_socket_is_gone_is_told_by_its_lock(tmp_path: Path, *, left_over: bool) -> None:
+    folder = tmp_path / ".aiemp"
+    folder.mkdir(mode=0o700)
+    if left_over:
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(folder / "control.sock"))
+    moment = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
+    said = (
+        rf"a daemon \(pid {os.getpid()}, since 2026-11-20T23:30:00Z\) serves {tmp_path}, but its control socket is gone"
+    )
+    with (
+        VaultLock(str(folder / "lock"), moment),
+        pytest.raises(Unreachable, match=said),
+        Client(str(tmp_path)),
+    ):
+        pass
+    with pytest.raises(Unreachable, match="no daemon is running"), Client(str(tmp_path)):
+        pass  # what its last holder has written is still in the lock, but it is free
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"pid": 1}', b"[" * 9999])
+def test_a_lock_that_does_not_say_who_holds_it_is_held_all_the_same(tmp_path: Path, content: bytes) -> None:
+    lock = tmp_path / "lock"
+    assert (holder(str(lock)), is_held(str(lock))) == (None, False)
+    with VaultLock(str(lock), datetime(2026, 11, 20, tzinfo=UTC)):
+        lock.write_bytes(content)
+        assert (holder(str(lock)), is_held(str(lock))) == ("a daemon", True)
 
 
 @pytest.mark.parametrize("where", [b"", b"\0", b"\xff", b"/" + b"x" * 300, b"/proc/1/nowhere"])

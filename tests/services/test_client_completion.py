@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_daemon import answers, fake_daemon, status_of, watcher
+from fake_daemon import answers, fake_daemon, status_of, task, watcher
 
 from orchestrator.cli import aiemp, aiempctl
 from orchestrator.cli.completion import grammar
@@ -22,11 +22,12 @@ PATIENCE = 20.0  # seconds
 GRAMMARS = [grammar(aiemp.PROGRAM), grammar(aiempctl.PROGRAM)]
 SCRIPTS = {"bash": bash(GRAMMARS), "fish": fish(GRAMMARS), "zsh": zsh(GRAMMARS)}
 NAMES = ["inbox", "gmail", "$(touch owned)", "wild*card"]
+TASKS = ["triage", "sync", "$(touch owned)"]
 
 # What is typed, and what may stand in place of its last word: all of it, or (with a "…") at least this.
 CASES = [
-    ("aiempctl re", "reload restart resume"),
-    ("aiempctl -c supervisor.toml sta", "start status"),
+    ("aiempctl re", "reload remove restart resume"),
+    ("aiempctl -c supervisor.toml sta", "start stats status"),
     ("aiempctl --ve", "--version"),
     ("aiempctl _", ""),
     ("aiempctl restart ", "gmail inbox …"),
@@ -41,6 +42,17 @@ CASES = [
     ("aiempctl tail -n 5 in", "inbox"),
     ("aiempctl reload --", "--help --json --plan --vault"),
     ("aiempctl reload in", ""),
+    ("aiempctl run sy", "sync"),
+    ("aiempctl run sync ", ""),
+    ("aiempctl history tri", "triage"),
+    ("aiempctl history --outcome f", "failure"),
+    ("aiempctl tasks --due sync tri", "triage"),
+    ("aiempctl -c supervisor.toml enable sync tri", "triage"),
+    ("aiempctl cancel sy", "sync"),
+    ("aiempctl remove in", ""),
+    ("aiempctl scheduler ", "pause resume"),
+    ("aiempctl add sy", ""),
+    ("aiempctl add sync --priority l", "low"),
     ("aiempctl completion ", "bash fish zsh"),
     ("aiempctl status -c super", "supervisor.toml"),
     ("aiempctl status --vault va", "vault"),
@@ -65,7 +77,8 @@ def home(tmp_path: Path) -> Iterator[Path]:
         path.chmod(0o755)
     for shell, script in SCRIPTS.items():
         (tmp_path / "bin" / f"completion.{shell}").write_text(script)
-    with fake_daemon(tmp_path / "vault", answers(status=status_of(*map(watcher, NAMES)))):
+    found = status_of(*map(watcher, NAMES), tasks=[task(name) for name in TASKS])
+    with fake_daemon(tmp_path / "vault", answers(status=found)):
         yield tmp_path
 
 
@@ -131,6 +144,8 @@ def test_bash_quotes_names_that_it_would_expand(home: Path) -> None:
         ("aiempctl stop --tim", "aiempctl stop --timeout "),
         ("aiempctl signal HU", "aiempctl signal HUP "),
         ("aiempctl signal HUP gm", "aiempctl signal HUP gmail "),
+        ("aiempctl run sy", "aiempctl run sync "),
+        ("aiempctl enable sync tri", "aiempctl enable sync triage "),
         ("aiempctl status -c super", "aiempctl status -c supervisor.toml "),
         ("aiemp ser", "aiemp service "),
         ("aiemp service laun", "aiemp service launchd "),

@@ -1,33 +1,20 @@
 """Both programs as processes of their own: terminals, pipes, interrupts, and what `status` must not load."""
 
-import fcntl
 import json
-import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from fake_daemon import answers, fake_daemon, status_of, watcher
+from fake_daemon import answers, fake_daemon, finished_run, status_of, task, watcher
+from terminal import ENVIRONMENT, PATIENCE, Terminal, command, plain
 
 from orchestrator.control import protocol
-
-PATIENCE = 20.0  # seconds
-ENVIRONMENT = {"PATH": os.environ["PATH"], "TZ": "UTC", "LC_ALL": "C.UTF-8", "PYTHONWARNINGS": "error"}
-
-
-def command(program: str, *argv: str) -> list[str]:
-    return [sys.executable, "-m", f"orchestrator.cli.{program}", *argv]
 
 
 def run(cwd: Path, program: str, *argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -50,53 +37,6 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-class Terminal:
-    """A program on a terminal of its own."""
-
-    def __init__(self, cwd: Path, program: str, *argv: str, columns: int = 80, **environ: str) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self.process = subprocess.Popen(
-            command(program, *argv),
-            cwd=cwd,
-            env=ENVIRONMENT | {"TERM": "xterm-256color"} | environ,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.seen = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        os.close(self._master)
-
-    def until(self, done: Callable[[str], object]) -> str:
-        """Read until `done` likes what was seen, or the program has closed the terminal."""
-        deadline = time.monotonic() + PATIENCE
-        while not done(self.seen):
-            assert select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0], self.seen
-            try:
-                data = os.read(self._master, 65_536)
-            except OSError:  # EIO: nobody holds the other side any more
-                break
-            self.seen += data.decode()
-        return self.seen
-
-    def finish(self) -> tuple[int, str]:
-        self.until(lambda _: False)
-        return self.process.wait(PATIENCE), self.seen
-
-
-def plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
-
-
 MANY = status_of(
     watcher("inbox"),
     watcher("gmail", "paused", reason="[red]6 restarts[/red] \x1b]0;owned\x07", restarts=5),
@@ -104,15 +44,19 @@ MANY = status_of(
 )
 
 
-def test_status_loads_nothing_slow(home: Path) -> None:
-    script = """
+@pytest.mark.parametrize(
+    ("argv", "tasks", "needed"), [("status", 0, "orchestrator.cli.status_text"), ("status --json", 3, "json")]
+)
+def test_status_loads_nothing_slow(home: Path, argv: str, tasks: int, needed: str) -> None:
+    script = f"""
 import sys
 from orchestrator.cli.aiempctl import main
-code = main(["status"])
+code = main({argv.split()})
 print(*sorted(sys.modules))
 sys.exit(code)
 """
-    with fake_daemon(home / "vault", answers(status=status_of(watcher("inbox")))):
+    found = status_of(watcher("inbox"), tasks=[task(f"t{number}") for number in range(tasks)])
+    with fake_daemon(home / "vault", answers(status=found)):
         done = subprocess.run(
             [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}{script}"],
             cwd=home,
@@ -123,9 +67,9 @@ sys.exit(code)
             check=True,
         )
     loaded = set(done.stdout.splitlines()[-1].split())
-    assert "orchestrator.cli.status_text" in loaded
+    assert needed in loaded
     slow = "rich pathlib dataclasses asyncio anyio tomllib sqlite3 logging psutil subprocess inspect shutil datetime"
-    assert loaded & set(slow.split()) == set()
+    assert loaded & {*slow.split(), "fnmatch", "orchestrator.cli.task_text", "orchestrator.cli.tables"} == set()
 
 
 def test_on_a_terminal_status_is_a_table_in_colours(home: Path) -> None:
@@ -154,6 +98,41 @@ def test_a_wide_terminal_has_the_reasons_in_the_table(home: Path) -> None:
     ):
         _, seen = terminal.finish()
     assert re.search(r"^gmail +paused .* \[red\]6 restarts\[/red\] \\x1b\]0;owned\\x07", plain(seen), re.MULTILINE)
+
+
+RUNNING = task("sync", state="running", next_slot=None, last_run={"outcome": "timeout"}, status_text="12 of [red]40")
+
+
+def test_on_a_terminal_tasks_are_tables_in_colours(home: Path) -> None:
+    found = {"tasks": [task("triage", description="first thing"), RUNNING]}
+    runs = {"runs": [finished_run("triage"), finished_run("sync", "failure", error="[b] " + "no such file " * 9)]}
+    told = answers(status=status_of(tasks=found["tasks"]), tasks=found, history=runs)
+    with fake_daemon(home / "vault", told):
+        with Terminal(home, "aiempctl", "status", "*") as terminal:
+            status = terminal.finish()[1]
+        with Terminal(home, "aiempctl", "tasks") as terminal:
+            narrow = terminal.finish()[1]
+        with Terminal(home, "aiempctl", "tasks", columns=140) as terminal:
+            wide = terminal.finish()[1]
+        with Terminal(home, "aiempctl", "history") as terminal:
+            history = terminal.finish()[1]
+    for seen in (status, narrow, wide):
+        assert "\x1b[36mrunning\x1b[0m" in seen
+        assert re.search(r"\x1b\[1;31mtimeout *\x1b\[0m", seen)
+        assert re.search(r"\x1b\[32msuccess .* ago *\x1b\[0m", seen)
+    assert plain(status).split("\r\n")[0].split() == ["NAME", "STATE", "NEXT", "LAST"]
+    lines = plain(narrow).splitlines()
+    assert lines[0].split() == ["NAME", "STATE", "NEXT", "LAST"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["triage", "idle"], ["sync", "running"]]
+    assert lines[3:] == ["sync: 12 of [red]40"]
+    lines = plain(wide).splitlines()
+    assert len(lines) == 3
+    assert lines[0].split()[-2:] == ["ACTION", "DETAILS"]
+    assert lines[2].rstrip().endswith("./triage.sh  12 of [red]40")
+    lines = plain(history).splitlines()
+    assert lines[0].split() == ["STARTED", "TASK", "OUTCOME", "TOOK", "RESULT"]
+    assert re.search(r"sync +failure +4\.2s  \[b\] no such file.*…$", lines[2].rstrip())
+    assert len(lines) == 3
 
 
 @pytest.mark.parametrize(("no_color", "term"), [("1", "xterm"), ("", "dumb")])
@@ -216,6 +195,34 @@ def test_progress_is_one_line_on_a_terminal_that_vanishes(home: Path) -> None:
     assert seen == "\r\x1b[Kstopping inbox\\x1b[2J\r\x1b[Kinbox: stopped\r\n"
 
 
+def test_a_run_shows_its_progress_and_ctrl_c_only_stops_waiting(home: Path) -> None:
+    def answer(message: dict[str, Any]) -> Iterator[bytes]:
+        yield protocol.notification("progress", {"text": "sync: 12 of 40"})
+        if message["params"]["task"] == "sync":
+            seen_by_client.wait(PATIENCE)
+            yield protocol.result(message["id"], {"run": finished_run("sync")})
+        else:
+            over.wait(PATIENCE)
+
+    seen_by_client, over = threading.Event(), threading.Event()
+    with fake_daemon(home / "vault", answer):
+        with Terminal(home, "aiempctl", "run", "sync") as terminal:
+            terminal.until(lambda seen: "12 of 40" in seen)
+            seen_by_client.set()
+            code, seen = terminal.finish()
+        assert code == 0
+        progress, _, printed = seen.rpartition("\r\x1b[K")
+        assert progress == "\r\x1b[Ksync: 12 of 40"
+        assert json.loads(printed) == finished_run("sync")
+        with Terminal(home, "aiempctl", "run", "report") as terminal:
+            terminal.until(lambda seen: "12 of 40" in seen)
+            terminal.process.send_signal(signal.SIGINT)
+            code, seen = terminal.finish()
+        over.set()
+    assert code == 130
+    assert seen.endswith("\r\x1b[Kaiempctl: no longer waiting; `aiempctl cancel report` ends the run\r\n")
+
+
 def test_tail_on_a_terminal_keeps_colours_only(home: Path) -> None:
     folder = home / "vault" / "Logs" / "watchers"
     folder.mkdir(parents=True)
@@ -247,6 +254,30 @@ def test_tail_follows_until_ctrl_c(home: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == b""
         assert process.wait(PATIENCE) == 130
+
+
+def test_tail_follows_a_line_that_is_not_ended_yet(home: Path) -> None:
+    folder = home / "vault" / "Logs" / "watchers"
+    folder.mkdir(parents=True)
+    with (folder / "inbox.log").open("ab", buffering=0) as log:
+        log.write(b"one\n\x1b[32mName")
+        with Terminal(home, "aiempctl", "tail", "inbox", "-f") as terminal:
+            assert terminal.until(lambda seen: seen.endswith("\x1b[0m")) == "one\r\n\x1b[32mName\x1b[0m"
+            log.write(b"? \xc3")
+            terminal.until(lambda seen: "? " in seen)
+            log.write(b"\xbc\n")
+            terminal.until(lambda seen: seen.endswith("\n"))
+            assert plain(terminal.seen) == "one\r\nName? ü\r\n"
+        with subprocess.Popen(
+            command("aiempctl", "tail", "inbox", "-f", "-n", "1"), cwd=home, env=ENVIRONMENT, stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "\x1b[32mName? ü\n".encode()
+            log.write(b"mor")
+            assert process.stdout.read(3) == b"mor"
+            log.write(b"e\n")
+            assert process.stdout.readline() == b"e\n"
+            process.kill()
 
 
 def test_ctrl_c_while_waiting_is_quiet(home: Path) -> None:
@@ -327,7 +358,7 @@ def test_init_check_and_service_lead_to_a_valid_configuration(tmp_path: Path) ->
     assert (tmp_path / "my vault" / "Dashboard.md").exists()
     done = run(tmp_path, "aiemp", "-c", "new/supervisor.toml", "check")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"new/supervisor.toml is valid: 1 watcher, vault {tmp_path}/my vault\n"
+    assert done.stdout == f"new/supervisor.toml is valid: 1 watcher, 0 tasks, vault {tmp_path}/my vault\n"
     for kind in ("systemd", "launchd", "pm2"):
         done = run(tmp_path, "aiemp", "service", kind, "-c", "new/supervisor.toml")
         assert done.returncode == 0, done.stderr
@@ -358,3 +389,47 @@ def test_json_without_a_daemon_is_one_document(home: Path) -> None:
     assert done.returncode == 4
     assert json.loads(done.stdout)["supervisor"]["state"] == "not running"
     assert done.stderr.startswith("aiempctl: no daemon is running")
+
+
+def run_closed(home: Path, program: str, words: str, closed: str) -> tuple[int, str, str]:
+    """The exit code, stdout and stderr of a program that a shell starts without some of its standard streams."""
+    script = f'exec "$@" {words} {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "sh", *command(program)],
+        cwd=home,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("program", "words", "code"),
+    [
+        ("aiemp", "check", 0),
+        ("aiempctl", "status", 4),
+        ("aiempctl", "restart nobody", 4),
+        ("aiempctl", "nonsense", 2),
+    ],
+)
+def test_closed_standard_streams_change_nothing_else(
+    home: Path, program: str, words: str, code: int, closed: str
+) -> None:
+    whole = run(home, program, *words.split())
+    assert whole.returncode == code
+    out, err = ("" if ">&-" in closed.split() else whole.stdout), ("" if "2>&-" in closed else whole.stderr)
+    assert run_closed(home, program, words, closed) == (code, out, err)
+
+
+def test_a_daemon_without_standard_streams_ends_as_well_as_any(home: Path) -> None:
+    assert run_closed(home, "aiemp", "run --once", "<&- >&- 2>&-") == (0, "", "")
+
+
+def test_a_closed_stderr_says_nothing_on_stdout_after_the_json(home: Path) -> None:
+    code, out, _ = run_closed(home, "aiempctl", "status --json", "2>&-")
+    assert code == 4
+    assert json.loads(out)["supervisor"]["state"] == "not running"

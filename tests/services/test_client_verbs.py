@@ -4,43 +4,25 @@ import fcntl
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_daemon import Answer, answers, fake_daemon, status_of, watcher
+from ctl import Captured, command_line, run
+from fake_daemon import Answer, answers, fake_daemon, status_of, task, watcher
 
 from orchestrator.cli.aiempctl import main
 from orchestrator.control import protocol
 from orchestrator.control.protocol import RpcError
-
-NOW = 1_795_218_000.0  # 2026-11-20T23:40:00Z
+from orchestrator.store import last_known
 
 
 @pytest.fixture
 def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with a configuration, which is the working directory; times are UTC and the clock of status stands."""
-    (tmp_path / "vault").mkdir()
-    (tmp_path / "supervisor.toml").write_text('[supervisor]\nvault = "vault"\n[watchers.inbox]\n[watchers."my mail"]\n')
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AIEMP_CONFIG", raising=False)
-    monkeypatch.setattr(time, "time", lambda: NOW)
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield tmp_path / "vault"
-    monkeypatch.undo()
-    time.tzset()
-
-
-Captured = pytest.CaptureFixture[str]
-
-
-def run(capsys: Captured, *argv: str) -> tuple[int, str, str]:
-    code = main(argv)
-    output = capsys.readouterr()
-    return code, output.out, output.err
+    """A vault, its configuration in the working directory; times are UTC and the clock of status stands."""
+    with command_line(tmp_path, monkeypatch) as folder:
+        yield folder
 
 
 PAUSED = "why: \x1b[31mno\nway"
@@ -175,7 +157,7 @@ def test_orders_print_a_line_each_and_fail_if_one_did(vault: Path, capsys: Captu
         assert err == "gmail: fatal: no such command: \\x1b[31mx\n"
         assert code == 1
         code, out, err = run(capsys, verb, "all", "--json")
-        assert (code, json.loads(out), err) == (1, RESULTS, "")
+        assert (code, json.loads(out), err) == (1, RESULTS, "gmail: fatal: no such command: \\x1b[31mx\n")
         assert daemon.asked[-1] == (verb, {"names": ["all"], "timeout": None})
 
 
@@ -233,9 +215,48 @@ def test_reload_says_what_would_change_and_what_did(vault: Path, capsys: Capture
         assert run(capsys, "reload")[1].splitlines()[:2] == ["inbox: restarted (command, env)", "new: added"]
         assert json.loads(run(capsys, "reload", "--json")[1]) == CHANGES
     assert [params for _, params in daemon.asked] == [{"plan": True}, {"plan": False}, {"plan": False}]
+    stops = {
+        "changes": [
+            {"name": "y", "change": "stop", "keys": ["command", "enabled"], "pid": 12, "reason": None},
+            {"name": "dep", "change": "stop", "keys": [], "pid": 13, "reason": "depends on y"},
+            {"name": "x", "change": "start", "keys": ["enabled"], "pid": None, "reason": None},
+        ],
+        "settings": [],
+    }
+    with fake_daemon(vault, answers(reload=stops)):
+        assert run(capsys, "reload", "--plan")[1].splitlines() == [
+            "y: would stop, pid 12 (command, enabled)",
+            "dep: would stop, pid 13 (depends on y)",
+            "x: would start (enabled)",
+        ]
+        assert run(capsys, "reload")[1].splitlines() == [
+            "y: stopped (command, enabled)",
+            "dep: stopped (depends on y)",
+            "x: started (enabled)",
+        ]
     nothing = {"changes": [CHANGES["changes"][-1]], "settings": []}  # type: ignore[index]  # it is a list
     with fake_daemon(vault, answers(reload=nothing)):
         assert run(capsys, "reload")[1] == "nothing changed\n"
+
+
+def test_a_reload_after_which_someone_is_not_up_fails_and_says_why(vault: Path, capsys: Captured) -> None:
+    results = [
+        {"name": "inbox", "ok": False, "state": "fatal", "pid": None, "message": "no such command"},
+        {"name": "new", "ok": True, "state": "running", "pid": 14, "message": ""},
+    ]
+    with fake_daemon(vault, answers(reload={**CHANGES, "plan": False, "results": results})):
+        code, out, err = run(capsys, "reload")
+        assert code == 1
+        assert out.splitlines()[0] == "new: added"
+        assert "inbox" not in out
+        assert err == "inbox: fatal: no such command\n"
+        code, out, err = run(capsys, "reload", "--json")
+        assert (code, json.loads(out)["results"], err) == (1, results, "inbox: fatal: no such command\n")
+    only = {"changes": CHANGES["changes"][:1], "settings": [], "results": results[:1]}  # type: ignore[index]
+    with fake_daemon(vault, answers(reload=only)):
+        assert run(capsys, "reload") == (1, "", "inbox: fatal: no such command\n")
+    with fake_daemon(vault, answers(reload={**CHANGES, "results": results[1:]})):
+        assert run(capsys, "reload")[::2] == (0, "")
 
 
 def test_an_invalid_configuration_is_shown_line_by_line(vault: Path, capsys: Captured) -> None:
@@ -267,7 +288,20 @@ FACTS: list[tuple[dict[str, Any], str]] = [
     ({"kind": "supervisor.state", "new": "running", "pid": 7}, "supervisor: running (pid 7)"),
     ({"kind": "problem", "key": "disk", "text": "the disk\x07 is full"}, r"problem: the disk\x07 is full"),
     ({"kind": "problem", "key": "disk", "text": None}, "problem solved: disk"),
-    ({"kind": "run.finished", "task": "x\n", "took": 3, "error": None}, r"run.finished task=x\n took=3"),
+    ({"kind": "run.started", "name": "a", "run_id": "3f2a", "trigger": "catch_up", "attempt": 1},
+     "a: run 3f2a started (catch_up)"),
+    ({"kind": "run.started", "name": "a", "run_id": "3f2a", "trigger": "manual", "attempt": 2},
+     "a: run 3f2a started (manual, attempt 2)"),
+    ({"kind": "run.retrying", "name": "a", "run_id": "3f2a", "attempt": 2, "seconds": 65.2, "error": "exit code 1\n"},
+     r"a: attempt 2 failed (exit code 1\n); again in 1m 5s"),
+    ({"kind": "run.finished", "name": "a", "outcome": "success", "duration_seconds": 3.5, "error": None},
+     "a: success after 3s"),
+    ({"kind": "run.finished", "name": "a", "outcome": "skipped", "duration_seconds": None, "error": "no file"},
+     "a: skipped (no file)"),
+    ({"kind": "task", "name": "a", "change": "disabled", "reason": "3 runs done"}, "a: disabled: 3 runs done"),
+    ({"kind": "task", "name": "a", "change": "added", "reason": None}, "a: added"),
+    ({"kind": "scheduler", "change": "paused"}, "scheduler: paused"),
+    ({"kind": "something.new", "task": "x\n", "took": 3, "error": None}, r"something.new task=x\n took=3"),
     ({}, "None"),
 ]  # fmt: skip
 
@@ -342,6 +376,17 @@ def test_tail_gives_the_bytes_with_and_without_a_daemon(vault: Path, capfdbinary
     assert capfdbinary.readouterr().out == b"".join(LOG.splitlines(keepends=True)[-10:])
 
 
+def test_tail_takes_a_glob_that_means_one_watcher_without_a_daemon_too(vault: Path, capsys: Captured) -> None:
+    _logs(vault, inbox=b"here\n", sleeper=b"zzz\n")
+    assert run(capsys, "tail", "sle*") == (0, "zzz\n", "")
+    code, out, err = run(capsys, "tail", "*")
+    assert (code, out) == (2, "")
+    assert err == "aiempctl: tail shows one watcher at a time, not inbox, my mail, sleeper\n"
+    code, _, err = run(capsys, "tail", "x*")
+    assert code == 2
+    assert "there are inbox, my mail, sleeper" in err
+
+
 def test_tail_of_a_watcher_that_is_still_silent_says_so(vault: Path, capsys: Captured) -> None:
     with fake_daemon(vault, answers(tail={"name": "inbox", "path": str(vault / "none.log")})):
         assert run(capsys, "tail", "inbox") == (0, "", "aiempctl: inbox has written nothing yet\n")
@@ -387,7 +432,7 @@ def test_wrong_usage_exits_2(vault: Path, capsys: Captured, argv: list[str]) -> 
 
 
 def test_a_mistyped_verb_is_guessed(vault: Path, capsys: Captured) -> None:
-    assert "there is no verb 'statsu'; did you mean 'status'?" in run(capsys, "statsu")[2]
+    assert "there is no verb 'staus'; did you mean 'status'?" in run(capsys, "staus")[2]
 
 
 @pytest.mark.parametrize("shape", ["-c FILE status", "status -c FILE", "--vault VAULT status", "status --vault VAULT"])
@@ -412,14 +457,22 @@ def test_no_configuration_exits_78_and_no_vault_4(
     assert run(capsys, "status", "--vault", "nowhere")[0] == 4
 
 
-def test_names_for_completion_come_from_the_daemon_or_else_the_file(vault: Path, capsys: Captured) -> None:
-    found = status_of(watcher("live"), watcher("mail-2"), watcher("bad\nname"), watcher("bad name"))
+def test_names_for_completion_come_from_the_daemon_or_else_the_file(
+    vault: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = status_of(
+        watcher("live"), watcher("mail-2"), watcher("bad\nname"), watcher("bad name"), tasks=[task("now")]
+    )
     with fake_daemon(vault, answers(status=found)):
         assert run(capsys, "_names") == (0, "live\nmail-2\n", "")
+        assert run(capsys, "_tasks") == (0, "now\n", "")
+    monkeypatch.setattr(last_known, "tasks", lambda _: [task("triage"), task("added")])
     assert run(capsys, "_names") == (0, "inbox\n", "")
+    assert run(capsys, "_tasks") == (0, "triage\nadded\n", "")
     (vault.parent / "supervisor.toml").write_text('[supervisor]\nvault = "vault"\n[watchers')
     assert run(capsys, "_names") == (0, "", "")
     assert run(capsys, "-c", "/nowhere", "_names") == (0, "", "")
+    assert run(capsys, "-c", "/nowhere", "_tasks") == (0, "", "")
 
 
 def test_an_error_from_inside_the_daemon_is_one_line(vault: Path, capsys: Captured) -> None:
