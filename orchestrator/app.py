@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -15,12 +16,13 @@ from typing import Any, TypeVar
 import anyio
 import anyio.abc
 
-from orchestrator import __version__, adoption, journal, own_process
+from orchestrator import __version__, adoption, groundwork, journal, own_process
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.config.model import Config
 from orchestrator.control.commands import Commands
 from orchestrator.control.server import ControlServer
 from orchestrator.control.status import StatusSource
+from orchestrator.control.task_commands import TaskCommands
 from orchestrator.descriptors import make_room
 from orchestrator.errors import UserError
 from orchestrator.events import Bus, SupervisorChanged
@@ -28,17 +30,20 @@ from orchestrator.exits import Exit
 from orchestrator.lock import VaultLock
 from orchestrator.logs.capture import Capture
 from orchestrator.logs.daemon import DaemonLogHandler, OneLine
-from orchestrator.places import Places, private_folder
+from orchestrator.places import Places
 from orchestrator.problems import Problems
 from orchestrator.processes.identity import boot_id
-from orchestrator.processes.notify import SHORT, NotifySockets
+from orchestrator.processes.notify import NotifySockets
+from orchestrator.processes.programs import Surroundings
 from orchestrator.recorder import Recorder
 from orchestrator.reloading import Reloader, Source
+from orchestrator.schedule.runs import Outcome, Result, Run
+from orchestrator.scheduling import Scheduling
 from orchestrator.sdnotify import ServiceManager
-from orchestrator.store import last_known
+from orchestrator.store import last_known, task_log
 from orchestrator.store.database import Database
+from orchestrator.store.runs import RunStore
 from orchestrator.supervise.changes import Change
-from orchestrator.supervise.launch import Surroundings
 from orchestrator.supervise.machine import RealMachine
 from orchestrator.supervise.supervisor import Supervisor
 from orchestrator.supervise.verdict import Verb
@@ -50,6 +55,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 LAST_WORDS = 2.0  # seconds that a slow disk gets for the last Dashboard, out of shutdown_timeout
+CLOSING = 5.0  # seconds that a slow disk gets beyond shutdown_timeout at the most, for what was not written yet
+FINE = frozenset({"success", "skipped"})  # outcomes of a run
 START_PATIENCE = 10.0  # seconds that `--once` waits beyond the watchers' own limits
 
 
@@ -61,7 +68,7 @@ def run(config_path: str, *, vault: str | None, dry_run: bool | None, watchers: 
     own_process.standard_descriptors()
     source = Source(Path(config_path), None if vault is None else Path(vault), dry_run)
     config = source.load()
-    places = _prepare_vault(config)
+    places = groundwork.prepare_vault(config)
     clock = SystemClock()
     own_process.default_signals()
     faulthandler.enable(2)  # systemd's watchdog sends SIGABRT: where it hung is then in the journal
@@ -71,7 +78,7 @@ def run(config_path: str, *, vault: str | None, dry_run: bool | None, watchers: 
         capture = Capture(places, config.logs, problems.put_from_thread)
         daemon = Daemon(source, config, places, clock=clock, bus=bus, problems=problems, capture=capture)
         capture.start()
-        cleanup.callback(capture.close)
+        cleanup.callback(lambda: capture.close(daemon.time_left()))
         _set_up_logging(config, capture, cleanup)
         summary = None
         try:
@@ -81,7 +88,11 @@ def run(config_path: str, *, vault: str | None, dry_run: bool | None, watchers: 
     if summary is not None:
         print(json.dumps(summary), flush=True)
     own_process.leave_hanging_threads()
-    return Exit.OK
+    if once and summary is None:
+        print("aiemp: stopped before the cycle was over", file=sys.stderr)
+        return Exit.FAILED
+    fine = summary is None or all(run["outcome"] in FINE for run in summary["runs"])
+    return Exit.OK if fine else Exit.FAILED
 
 
 def _mendable(error: BaseException) -> UserError | None:
@@ -90,24 +101,6 @@ def _mendable(error: BaseException) -> UserError | None:
         found = [_mendable(each) for each in error.exceptions]
         return found[0] if all(each is not None for each in found) else None
     return error if isinstance(error, UserError) else None
-
-
-def _prepare_vault(config: Config) -> Places:
-    vault = str(config.vault)
-    if not config.vault.is_dir():
-        raise UserError(f"the vault {vault} does not exist or is no folder; correct `vault`, or make it: aiemp init")
-    places = Places(vault)
-    try:
-        private_folder(places.state)
-        os.makedirs(places.watcher_logs, exist_ok=True)  # noqa: PTH103  places are strings
-        probe = os.path.join(places.state, ".writable")  # noqa: PTH118  places are strings
-        with open(probe, "wb"):  # noqa: PTH123  places are strings
-            os.unlink(probe)  # noqa: PTH108  places are strings
-    except OSError as error:
-        raise UserError(
-            f"the vault {vault} can't be written ({error.filename}: {error.strerror}); aiemp keeps its state there"
-        ) from error
-    return places
 
 
 def _set_up_logging(config: Config, capture: Capture, cleanup: ExitStack) -> None:
@@ -148,10 +141,26 @@ class Daemon:
         self._capture = capture
         self._manager = ServiceManager.from_environ(os.environ, os.getpid())
         around = Surroundings(places, str(config.file.parent), config.dry_run, dict(os.environ))
-        self._machine = RealMachine(around, capture, NotifySockets(_sockets_folder(places, "notify")))
+        self._machine = RealMachine(around, capture, NotifySockets(groundwork.sockets_folder(places, "notify")))
         self._supervisor = Supervisor(self._machine, clock, bus)
-        self._status = StatusSource(config, self._supervisor, self._machine.launched, problems, clock)
         self._database = Database(places.database, now=clock.now, on_problem=problems.put)
+        self._store = RunStore(self._database)
+        self._add_to_task_log = capture.own_log("task-log", places.task_log)
+        self._scheduling = Scheduling(
+            config,
+            places,
+            self._store,
+            notify=NotifySockets(groundwork.sockets_folder(places, "runs")),
+            environ=around.environ,
+            log_run=self._log_run,
+            update_dashboard=self._update_dashboard,
+            clock=clock,
+            bus=bus,
+            problems=problems,
+        )
+        self._status = StatusSource(
+            config, self._supervisor, self._machine.launched, self._scheduling.scheduler, problems, clock
+        )
         self._recorder = Recorder(self._database, self._supervisor, self._machine, self._status, clock)
         self._reporter = Reporter(places, self._rows, clock=clock, bus=bus, problems=problems, timezone=config.timezone)
         self._reloader = Reloader(
@@ -167,6 +176,8 @@ class Daemon:
         self._last_known = last_known.watchers(places.database)
         self._started = anyio.Event()
         self._stop_asked = anyio.Event()
+        self._told_to_stop = 0  # times, by signal
+        self._deadline: float | None = None  # monotonic seconds: when all must be over
 
     # --- from start to stop ---
 
@@ -179,6 +190,10 @@ class Daemon:
                 self._publish("starting")
                 await self._start(tasks)
                 asked = await self._start_watchers() if watchers else {}
+                if once:
+                    await self._scheduling.prepare()
+                else:
+                    await tasks.start(self._scheduling.serve)
                 # Not earlier: "stopped" would be written down for what is only not started yet.
                 tasks.start_soon(self._recorder.serve)
                 if not self.stopping:
@@ -190,19 +205,21 @@ class Daemon:
                 await self._stop()
                 tasks.cancel_scope.cancel()
         self._machine.close()
+        self._scheduling.close()
         self._manager.close()
-        _remove_fallback(self._places)
+        groundwork.remove_fallback(self._places)
         return summary
 
     async def _start(self, tasks: anyio.abc.TaskGroup) -> None:
         tasks.start_soon(self._hear_signals, tasks)
-        if (short := make_room(len(self._config.watchers))) is not None:
+        if (short := make_room(self._config)) is not None:
             self._problems.report("descriptors", short)
         for watcher in self._config.watchers.values():
             self._supervisor.add(watcher)
         await tasks.start(self._supervisor.serve)
-        commands = Commands(self, self._supervisor, self._status, self._places)
-        server = ControlServer(_control_socket(self._places), commands.handle, self._bus)
+        tasks_ = TaskCommands(self._scheduling, self._store, self._clock, self.started)
+        commands = Commands(self, self._supervisor, self._status, self._places, tasks_)
+        server = ControlServer(groundwork.control_socket(self._places), commands.handle, self._bus)
         await tasks.start(server.serve)
         await tasks.start(self._reporter.serve)
         if self._manager.watchdog is not None:
@@ -212,12 +229,21 @@ class Daemon:
         """Adopt what an earlier daemon left running, and start the rest."""
         previous = await self._database.started(pid=os.getpid(), boot_id=boot_id(), version=__version__)
         known = await self._database.processes()
-        found = adoption.take_over(known, self._config, self._places.state, self._machine, self._supervisor)
-        self._supervisor.renew(found.outdated)
         died = previous is not None and previous["stopped_at"] is None and previous["boot_id"] == boot_id()
+        found = adoption.take_over(
+            known,
+            self._config,
+            self._places.state,
+            self._machine,
+            self._supervisor,
+            search=died,
+            last_known=self._last_known,
+        )
+        self._supervisor.renew(found.outdated)
         settled = {*found.adopted, *(adoption.respect(self._last_known, self._supervisor) if died else ())}
         wanted = [each.name for each in self._config.watchers.values() if each.enabled and each.autostart]
-        asked = self._supervisor.ask(Verb.START, [name for name in wanted if name not in settled])
+        start = [name for name in wanted if name not in settled]
+        asked = self._supervisor.ask(Verb.START, start, except_for=settled)
         # What was just being stopped: for good, if that was someone's wish, else it was the dying daemon's shutdown.
         by_person = {status.get("name") for status in self._last_known if status.get("stopped_by_person")}
         again = [name for name in found.unwanted if name in wanted and name not in by_person]
@@ -250,26 +276,51 @@ class Daemon:
         policies = [self._config.watchers[name].policy for name in asked]
         patience = sum(max(each.start_seconds, each.ready_timeout) for each in policies) + START_PATIENCE
         await self._supervisor.wait(Verb.START, asked, patience)
+        runs = [run.as_json() for run in await self._scheduling.cycle()]
         found = await self._status.whole()
         await self._reporter.write_final()
-        return {"supervisor": found["supervisor"], "watchers": found["watchers"], "runs": [], "vault": found["vault"]}
+        return {"supervisor": found["supervisor"], "watchers": found["watchers"], "runs": runs, "vault": found["vault"]}
 
     async def _stop(self) -> None:
         self._status.state = "stopping"
         self._publish("stopping")
         self._manager.send(STOPPING="1", STATUS="stopping the watchers")
         limit = self._reloader.config.shutdown_timeout
+        self._deadline = self._clock.monotonic() + limit
         last_words = min(LAST_WORDS, limit / 4)
         with anyio.CancelScope(shield=True):
-            if not await self._supervisor.stop_all(limit - last_words):
-                log.error("not every watcher could be killed within %g s", limit)
+            async with anyio.create_task_group() as ends:
+                ends.start_soon(self._stop_watchers, limit - last_words)
+                ends.start_soon(self._stop_runs, limit - last_words)
             self._status.state = "stopped"
             self._publish("stopped")
             self._recorder.save()
             with anyio.move_on_after(last_words):
                 await self._reporter.write_final()
-            with anyio.move_on_after(last_words):
                 await self._database.stopped()
+        self._database.close_limit = self.time_left()
+
+    async def _stop_watchers(self, limit: float) -> None:
+        if not await self._supervisor.stop_all(limit):
+            log.error("not every watcher could be killed within %g s", limit)
+
+    async def _stop_runs(self, limit: float) -> None:
+        async def kill() -> None:
+            await self._clock.sleep(limit * 0.8)
+            self._scheduling.kill_all()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(kill)
+            with anyio.move_on_after(limit) as late:
+                await self._scheduling.stop()
+            if late.cancelled_caught:
+                log.error("not every run could be ended within %g s", limit)
+            tasks.cancel_scope.cancel()
+
+    def time_left(self) -> float:
+        """Give the seconds that something which must still be written may take."""
+        left = 0.0 if self._deadline is None else self._deadline - self._clock.monotonic()
+        return min(CLOSING, max(left, 0.5))
 
     # --- what goes on meanwhile ---
 
@@ -278,11 +329,13 @@ class Daemon:
             async for number in signals:
                 if number == signal.SIGHUP:
                     tasks.start_soon(self._reload_when_ready)
-                elif self._stop_asked.is_set():
+                    continue
+                self._told_to_stop += 1
+                self._stop_asked.set()
+                if self._told_to_stop > 1:
                     log.warning("told twice to stop: killing what is left")
                     self._supervisor.kill_all()
-                else:
-                    self._stop_asked.set()
+                    self._scheduling.kill_all()
 
     async def _reload_when_ready(self) -> None:
         await self._started.wait()
@@ -297,10 +350,10 @@ class Daemon:
 
     def _rows(self) -> Sequence[health.Row]:
         supervisor = self._status.supervisor()
-        watchers = self._status.watchers()
         return [
             health.supervisor_row(supervisor, self._status.started_at),
-            *(health.watcher_row(watcher) for watcher in watchers),
+            *(health.watcher_row(watcher) for watcher in self._status.watchers()),
+            *(health.task_row(task) for task in self._status.tasks() if task["enabled"]),
         ]
 
     def _apply_settings(self, config: Config) -> None:
@@ -309,6 +362,13 @@ class Daemon:
         self._machine.use_dry_run(config.dry_run)
         self._reporter.use_timezone(config.timezone)
         _set_log_level(config)
+
+    def _log_run(self, run: Run) -> None:
+        self._add_to_task_log(task_log.line(run, self._clock.now()))
+
+    async def _update_dashboard(self) -> Result:
+        await self._reporter.write_final()
+        return Result(Outcome.SUCCESS, "the Dashboard's health table is up to date")
 
     def _publish(self, state: str) -> None:
         self._bus.publish(SupervisorChanged(at=self._clock.now(), new=state, pid=os.getpid()))
@@ -327,9 +387,11 @@ class Daemon:
             return self._reloader.reload(plan=True)
         self._manager.send(RELOADING="1", MONOTONIC_USEC=str(round(self._clock.monotonic() * 1_000_000)))
         try:
-            return self._reloader.reload(plan=False)
+            found = self._reloader.reload(plan=False)
+            await self._scheduling.use(self._reloader.config)
         finally:
             self._manager.send(READY="1")
+        return found
 
     async def remember(self) -> None:
         self._recorder.save()
@@ -341,34 +403,3 @@ class Daemon:
 
     async def events(self, limit: int) -> list[dict[str, Any]]:
         return await self._database.events(limit)
-
-
-def _sockets_folder(places: Places, name: str) -> str:
-    """Make the folder for sockets: in the vault's state, or in a short one where that path is too long."""
-    longest = os.path.join(name, "x" * SHORT)  # noqa: PTH118  places are strings
-    if places.fits(longest):
-        return os.path.join(places.state, name)  # noqa: PTH118
-    fallback = places.fallback_sockets()
-    private_folder(fallback)
-    return os.path.join(fallback, name)  # noqa: PTH118
-
-
-def _remove_fallback(places: Places) -> None:
-    """Leave no empty folder in /tmp."""
-    fallback = places.fallback_sockets()
-    for folder in (os.path.join(fallback, "notify"), fallback):  # noqa: PTH118  places are strings
-        with suppress(OSError):  # there is none, or a process that lives on has its socket there
-            os.rmdir(folder)  # noqa: PTH106  places are strings
-
-
-def _control_socket(places: Places) -> str:
-    """Where to listen; where that is not in the vault, control.path says so to the clients."""
-    if places.fits("control.sock"):
-        with suppress(FileNotFoundError):
-            os.unlink(places.control_path)  # noqa: PTH108  places are strings
-        return os.path.join(places.state, "control.sock")  # noqa: PTH118
-    fallback = places.fallback_sockets()
-    private_folder(fallback)
-    path = os.path.join(fallback, "control.sock")  # noqa: PTH118
-    Path(places.control_path).write_text(path + "\n", encoding="utf-8")
-    return path

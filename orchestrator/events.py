@@ -79,6 +79,8 @@ class ConfigReloaded(Fact):
     kind: ClassVar[str] = "config.reloaded"
     added: tuple[str, ...]
     removed: tuple[str, ...]
+    stopped: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
     restarted: tuple[str, ...]
     changed: tuple[str, ...]
 

@@ -6,13 +6,23 @@ import sys
 import threading
 from contextlib import suppress
 
-from orchestrator.events import Fact, ProblemChanged, WatcherChanged, WatcherDied, WatcherRestarted, WatcherSaid
+from orchestrator.events import (
+    Fact,
+    ProblemChanged,
+    RunFinished,
+    RunRetrying,
+    WatcherChanged,
+    WatcherDied,
+    WatcherRestarted,
+    WatcherSaid,
+)
 from orchestrator.narration import tell
 from orchestrator.turns import EndOfTurn
 
 log = logging.getLogger("aiemp")
 
 GRAVE = frozenset({"paused", "fatal"})
+FINE = frozenset({"success", "skipped"})
 
 
 def write(fact: Fact) -> None:
@@ -33,6 +43,10 @@ def level(fact: Fact) -> int:
             return logging.INFO if text is None else logging.WARNING
         case WatcherSaid():
             return logging.DEBUG
+        case RunRetrying():
+            return logging.WARNING
+        case RunFinished(outcome=outcome):
+            return logging.INFO if outcome in FINE else logging.WARNING
         case _:
             return logging.INFO
 

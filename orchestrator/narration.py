@@ -22,6 +22,19 @@ def tell(fact: dict[str, Any]) -> str:
             return f"{get('name')}: pid {get('pid')} {_ending(said)}{_lived(fact.get('uptime_seconds'))}"
         case "watcher.restarted":
             return f"{get('name')}: restarted automatically, {get('cause')} (restart {get('restarts')})"
+        case "run.started":
+            attempt = "" if fact.get("attempt") == 1 else f", attempt {get('attempt')}"
+            return f"{get('name')}: run {get('run_id')} started ({get('trigger')}{attempt})"
+        case "run.retrying":
+            wait = f"again in {span(fact['seconds'])}" if "seconds" in said else "again later"
+            return f"{get('name')}: attempt {get('attempt')} failed{_why(said)}; {wait}"
+        case "run.finished":
+            return f"{get('name')}: {get('outcome')}{_lived(fact.get('duration_seconds'))}{_why(said)}"
+        case "task":
+            why = f": {said['reason']}" if "reason" in said else ""
+            return f"{get('name')}: {get('change')}{why}"
+        case "scheduler":
+            return f"scheduler: {get('change')}"
         case "config.reloaded":
             changes = [f"{word} {_listed(fact[word])}" for word in _LISTS if fact.get(word)]
             return f"configuration reloaded: {'; '.join(changes) or 'no watcher changed'}"
@@ -34,7 +47,11 @@ def tell(fact: dict[str, Any]) -> str:
             return " ".join([visible(kind), *rest])
 
 
-_LISTS = ("added", "removed", "restarted", "changed")
+_LISTS = ("added", "removed", "stopped", "started", "restarted", "changed")
+
+
+def _why(said: dict[str, str]) -> str:
+    return f" ({said['error']})" if "error" in said else ""
 
 
 def _listed(names: Any) -> str:

@@ -11,6 +11,7 @@ from orchestrator.supervise.supervisor import Supervisor
 from orchestrator.turns import EndOfTurn
 
 SAVE_EVERY = 1.0  # seconds between two writes of the last known states
+TASKS_A_SECOND = 300  # more of them are written more rarely: ten thousand take the database a tenth of a second
 
 
 class Recorder:
@@ -45,12 +46,13 @@ class Recorder:
         while True:
             await self._dirty.wait()
             self.save()
-            await self._clock.sleep(SAVE_EVERY)
+            await self._clock.sleep(SAVE_EVERY * max(1.0, self._status.task_count / TASKS_A_SECOND))
 
     def save(self) -> None:
         """Save the last known states now."""
         self._dirty = anyio.Event()
         self._database.save_watchers(self._status.watchers())
+        self._database.save_tasks(self._status.tasks())
 
     def _remember_process(self, name: str) -> None:
         keeper = self._supervisor.keepers.get(name)
@@ -68,7 +70,7 @@ class Recorder:
                 start_time=identity.start_time,
                 boot_id=identity.boot_id,
                 command=launched.fingerprint,
-                spec={"restarts": keeper.child.total, "dry_run": launched.dry_run},
+                spec={"restarts": keeper.child.total, "dry_run": launched.dry_run, "watched": keeper.watched},
                 wanted=keeper.child.wanted,
             )
         )

@@ -2,21 +2,25 @@
 
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
+
+import anyio
 
 from orchestrator.control import protocol
 from orchestrator.control.protocol import RpcError
 from orchestrator.control.server import Progress
 from orchestrator.control.status import StatusSource
+from orchestrator.control.task_commands import TaskCommands
 from orchestrator.errors import ConfigInvalid, UserError
 from orchestrator.logs.follow import last_lines
 from orchestrator.places import Places
 from orchestrator.supervise.changes import Change, Kind
 from orchestrator.supervise.supervisor import Supervisor
-from orchestrator.supervise.verdict import Verb, Verdict
+from orchestrator.supervise.verdict import Verb, Verdict, View
 from orchestrator.threads import in_thread
 
+ENDS = frozenset({Kind.RESTART, Kind.REMOVED, Kind.STOP})  # what ends a process
 SLACK = 10.0  # seconds that a command may take beyond what the watchers' own time limits explain
 
 
@@ -50,11 +54,14 @@ class Daemon(Protocol):
 class Commands:
     """Carries out commands. Each gives a JSON value or raises RpcError."""
 
-    def __init__(self, daemon: Daemon, supervisor: Supervisor, status: StatusSource, places: Places) -> None:
+    def __init__(
+        self, daemon: Daemon, supervisor: Supervisor, status: StatusSource, places: Places, tasks: TaskCommands
+    ) -> None:
         self._daemon = daemon
         self._supervisor = supervisor
         self._status = status
         self._places = places
+        self._tasks = tasks
         self._methods: dict[str, Callable[[dict[str, Any], Progress], Awaitable[Any]]] = {
             "status": self._show_status,
             "start": self._verb(Verb.START),
@@ -66,6 +73,7 @@ class Commands:
             "reload": self._reload,
             "events": self._events,
             "shutdown": self._shutdown,
+            **tasks.methods,
         }
 
     async def handle(self, method: str, params: dict[str, Any], progress: Progress) -> Any:
@@ -98,7 +106,13 @@ class Commands:
 
     async def _show_status(self, params: dict[str, Any], _: Progress) -> Any:
         patterns = params["names"]
-        return await self._status.whole(None if patterns is None else self._names(patterns))
+        if patterns is None:
+            return await self._status.whole()
+        watchers, no_watchers = self._supervisor.match(patterns)
+        tasks, no_tasks = self._tasks.match(patterns)
+        if set(no_watchers) & set(no_tasks):
+            self._names(no_watchers)  # raises, with what there is
+        return await self._status.whole(watchers, tasks)
 
     def _verb(self, verb: Verb) -> Callable[[dict[str, Any], Progress], Awaitable[Any]]:
         async def carry_out(params: dict[str, Any], progress: Progress) -> Any:
@@ -106,18 +120,23 @@ class Commands:
             asked = self._supervisor.ask(verb, self._meant(verb, params["names"]), person=True)
             progress.text = lambda: self._doing(verb, asked)
             timeout = params["timeout"] if params["timeout"] is not None else self._patience(asked)
-            verdicts = await self._supervisor.wait(verb, asked, timeout)
+            results = await self._outcome(verb, asked, timeout)
             await self._daemon.remember()  # what is acknowledged is on disk, should the daemon be killed now
-            return {"results": [self._result(name, verdicts[name]) for name in asked]}
+            return {"results": results}
 
         return carry_out
 
-    def _patience(self, names: Sequence[str] | dict[str, int | None]) -> float:
+    async def _outcome(self, verb: Verb, asked: dict[str, int | None], timeout: float) -> list[dict[str, Any]]:  # noqa: ASYNC109  a manual clock's
+        verdicts = await self._supervisor.wait(verb, asked, timeout)
+        return [self._result(name, verdicts[name]) for name in asked]
+
+    def _patience(self, names: Iterable[str]) -> float:
         """Seconds after which something must have come of it, by the watchers' own limits, one after the other."""
-        policies = [self._supervisor.keepers[name].config.policy for name in names]
+        keepers = self._supervisor.keepers
+        policies = [keepers[name].config.policy for name in names if name in keepers]
         return SLACK + sum(each.stop_timeout + max(each.start_seconds, each.ready_timeout) for each in policies)
 
-    def _doing(self, verb: Verb, asked: dict[str, int | None]) -> str:
+    def _doing(self, verb: str, asked: dict[str, int | None]) -> str:
         keepers = self._supervisor.keepers
         states = [f"{name} {keepers[name].state}" for name in asked if name in keepers]
         return f"{verb}: {', '.join(states[:5])}{' …' if len(states) > 5 else ''}"
@@ -141,15 +160,16 @@ class Commands:
     async def _tail(self, params: dict[str, Any], _: Progress) -> Any:
         names = self._names([params["name"]])
         if len(names) != 1:
-            raise RpcError(protocol.INVALID_PARAMS, f"tail shows one watcher at a time, not {', '.join(names)}")
+            listed = ", ".join(names) or "none"
+            raise RpcError(protocol.INVALID_PARAMS, f"tail shows one watcher at a time, not {listed}")
         path = self._places.watcher_log(names[0])
         await self._supervisor.settle(names[0])
         text = await in_thread(last_lines, path, params["lines"])
         return {"name": names[0], "path": path, "text": text.decode("utf-8", errors="replace")}
 
-    async def _reload(self, params: dict[str, Any], _: Progress) -> Any:
+    async def _reload(self, params: dict[str, Any], progress: Progress) -> Any:
         await self._ready()
-        before = {name: keeper.pid for name, keeper in self._supervisor.keepers.items()}
+        before = {name: self._supervisor.view(name) for name in self._supervisor.keepers}
         try:
             changes, settings = await self._daemon.reload(plan=params["plan"])
         except ConfigInvalid as error:
@@ -160,6 +180,7 @@ class Commands:
             ) from error
         except UserError as error:
             raise RpcError(protocol.FAILED, str(error)) from error
+        results = [] if params["plan"] else await self._settled(changes, before, progress)
         return {
             "plan": params["plan"],
             "changes": [
@@ -167,12 +188,44 @@ class Commands:
                     "name": change.name,
                     "change": change.kind.value,
                     "keys": list(change.keys),
-                    "pid": before.get(change.name) if change.kind in {Kind.RESTART, Kind.REMOVED} else None,
+                    "pid": before[change.name].pid if change.kind in ENDS else None,
+                    "reason": change.reason,
                 }
                 for change in changes
             ],
             "settings": settings,
+            "results": results,
         }
+
+    async def _settled(
+        self, changes: Sequence[Change], before: Mapping[str, View], progress: Progress
+    ) -> list[dict[str, Any]]:
+        """Wait until those that a reload stops are gone and those that it starts are up; say what became of each."""
+        stopped: dict[str, int | None] = {}
+        started: dict[str, int | None] = {}
+        for change in changes:
+            generation = before[change.name].generation if change.name in before else 0
+            if change.kind is Kind.REMOVED or (change.kind is Kind.STOP and change.reason is None):
+                stopped[change.name] = generation
+            elif change.kind in {Kind.RESTART, Kind.START} or (
+                change.kind is Kind.ADDED
+                and (keeper := self._supervisor.keepers.get(change.name)) is not None
+                and keeper.config.enabled
+                and keeper.config.autostart
+            ):
+                started[change.name] = generation + 1
+        progress.text = lambda: self._doing("reload", stopped | started)
+        timeout = self._patience(stopped | started)
+        results: dict[Verb, list[dict[str, Any]]] = {}
+
+        async def wait(verb: Verb, asked: dict[str, int | None]) -> None:
+            results[verb] = await self._outcome(verb, asked, timeout)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait, Verb.STOP, stopped)
+            tasks.start_soon(wait, Verb.RESTART, started)
+        await self._daemon.remember()
+        return results[Verb.STOP] + results[Verb.RESTART]
 
     async def _events(self, params: dict[str, Any], _: Progress) -> Any:
         return {"events": await self._daemon.events(params["limit"])}

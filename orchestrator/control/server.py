@@ -23,6 +23,7 @@ from orchestrator.control import protocol
 from orchestrator.control.protocol import RpcError
 from orchestrator.errors import UserError
 from orchestrator.events import Bus, Fact
+from orchestrator.places import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +81,22 @@ class ControlServer:
                 listener = await self._listen_again()
 
     async def _listen(self) -> anyio.abc.SocketListener:
-        return await anyio.create_unix_listener(self._path, mode=0o600, backlog=128)
+        """Listen under another name first: whoever finds the socket under its own is never refused."""
+        beside = f"{os.path.splitext(self._path)[0]}.new"  # noqa: PTH122  places are strings
+        await _clear_the_way(beside)
+        listener = await anyio.create_unix_listener(beside, mode=0o600, backlog=128)
+        try:
+            os.rename(beside, self._path)  # noqa: PTH104
+        except OSError:
+            await listener.aclose()
+            os.unlink(beside)  # noqa: PTH108
+            raise
+        return listener
 
     async def _listen_again(self) -> anyio.abc.SocketListener:
         while True:
             try:
+                private_folder(os.path.dirname(self._path))  # noqa: PTH120  places are strings
                 await _clear_the_way(self._path)
                 return await self._listen()
             except (OSError, UserError) as error:

@@ -8,7 +8,9 @@ from typing import Any
 from orchestrator import __version__
 from orchestrator.clock import Clock
 from orchestrator.config.model import Config
+from orchestrator.control.task_status import task_object
 from orchestrator.problems import Problems
+from orchestrator.schedule.scheduler import Scheduler
 from orchestrator.supervise.machine import Launched
 from orchestrator.supervise.supervisor import Supervisor
 from orchestrator.supervise.usage import Meter, Usage
@@ -24,6 +26,7 @@ class StatusSource:
         config: Config,
         supervisor: Supervisor,
         launched: Mapping[str, Launched],
+        scheduler: Scheduler,
         problems: Problems,
         clock: Clock,
     ) -> None:
@@ -33,13 +36,16 @@ class StatusSource:
         self._started = clock.monotonic()
         self._supervisor = supervisor
         self._launched = launched
+        self._scheduler = scheduler
         self._problems = problems
         self._clock = clock
         self._meter = Meter()
 
     def supervisor(self) -> dict[str, Any]:
         unserved = self.config.unserved
-        notes = [f"tasks are configured but not run by this version: {', '.join(unserved)}"] if unserved else []
+        notes = (
+            [f"tasks for agents are configured but not run by this version: {', '.join(unserved)}"] if unserved else []
+        )
         return {
             "state": self.state,
             "pid": os.getpid(),
@@ -47,7 +53,7 @@ class StatusSource:
             "uptime_seconds": round(self._clock.monotonic() - self._started, 3),
             "vault": str(self.config.vault),
             "dry_run": self.config.dry_run,
-            "scheduler": "idle",
+            "scheduler": self._scheduler.state,
             "problems": self._problems.lines() + self._dry_run_mismatches() + notes,
         }
 
@@ -69,8 +75,20 @@ class StatusSource:
         keepers = self._supervisor.keepers
         return [keepers[name].describe() for name in (keepers if names is None else names)]
 
-    async def whole(self, names: Sequence[str] | None = None) -> dict[str, Any]:
-        """Give the object of `status --json`, with only the watchers `names` when given."""
+    @property
+    def task_count(self) -> int:
+        return len(self._scheduler.entries)
+
+    def tasks(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Give the tasks' objects."""
+        return [
+            task_object(self._scheduler.view(name)) for name in (self._scheduler.entries if names is None else names)
+        ]
+
+    async def whole(
+        self, names: Sequence[str] | None = None, task_names: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """Give the object of `status --json`, with only these watchers and tasks when given."""
         watchers = self.watchers(names)
         pids = [watcher["pid"] for watcher in watchers if watcher["pid"] is not None]
         wall = self._clock.now().timestamp()
@@ -85,4 +103,5 @@ class StatusSource:
             counts = await in_thread(folders.counts, str(self.config.vault))
         except OSError:  # no thread left
             counts = folders.counts(str(self.config.vault))
-        return {"supervisor": self.supervisor(), "watchers": watchers, "tasks": [], "vault": counts}
+        tasks = self.tasks(task_names)
+        return {"supervisor": self.supervisor(), "watchers": watchers, "tasks": tasks, "vault": counts}

@@ -5,10 +5,13 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
+from typing import Final
 
 from orchestrator.config.model import TaskConfig
 from orchestrator.schedule import when
 from orchestrator.schedule.runs import TaskState
+
+DAY: Final = 86_400.0  # seconds
 
 
 @dataclass(slots=True)
@@ -103,7 +106,9 @@ class Book:
     def look(self, entry: Entry, now: datetime, awake_since: datetime) -> when.Due:
         """Give what is due of one entry; a next slot that lies a moment ahead counts as reached."""
         assert self._zone is not None  # noqa: S101  load() comes first
-        config = entry.config
+        config, lateness = entry.config, entry.config.max_lateness
+        if isinstance(config.schedule, when.Calendar) and not entry.state.ever_run:
+            lateness = max(lateness, DAY)  # who was never run is due however long ago its time was today
         return when.due(
             config.schedule,
             self._zone,
@@ -111,7 +116,7 @@ class Book:
             now=now if entry.next is None else max(now, entry.next),
             awake_since=awake_since,
             catch_up=config.catch_up,
-            max_lateness=config.max_lateness,
+            max_lateness=lateness,
         )
 
     def followers(self, name: str) -> list[Entry]:

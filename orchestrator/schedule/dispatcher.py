@@ -132,16 +132,22 @@ class Dispatcher:
             await self._runner.pause(active, result)
 
     async def _turn(self, active: Active) -> None:
-        """Wait until there is room. Who had to wait is written down as waiting: its slot is not lost in a crash."""
+        """Wait until there is room.
+
+        Who had to wait is written down as waiting, so that a crash does not lose it, and as running before it starts,
+        so that a crash does not repeat it.
+        """
         run = active.run
         active.turn, active.since = anyio.Event(), self._clock.monotonic()
+        waits = run.phase is not Phase.RUNNING
         if self._held.get(run.task) is not active:
             self._queue(active)
         await anyio.lowlevel.checkpoint()  # who is let in is decided at the end of this turn of the loop
         if not active.turn.is_set():
-            run.phase = Phase.QUEUED
+            waits, run.phase = True, Phase.QUEUED
             self._records.begun(run)
             await active.turn.wait()
+        if waits:
             run.phase = Phase.RUNNING
             await self._records.waiting(run)
 

@@ -78,11 +78,11 @@ class Runner:
         if run.attempts == 0 and task.only_if_any and not await self._exists(task.only_if_any):
             return Result(Outcome.SKIPPED, error=f"no file matches {', '.join(task.only_if_any)}")
         self._begin(active)
-        result: Result | None = None
-        with self._clock.move_on_after(task.timeout):
+        with self._clock.move_on_after(task.timeout) as scope:
             result = await self._perform(active)
-        timed_out = Result(Outcome.TIMEOUT, error=f"not finished within {task.timeout:g} s")
-        return timed_out if result is None else result
+        if scope.cancelled_caught:
+            return Result(Outcome.TIMEOUT, run.output, f"not finished within {task.timeout:g} s")
+        return result
 
     async def pause(self, active: Active, failed: Result) -> None:
         """Wait out the time between an attempt that failed and the next."""

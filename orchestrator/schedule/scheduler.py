@@ -20,10 +20,12 @@ from orchestrator.schedule.dispatcher import Dispatcher
 from orchestrator.schedule.runner import Active, Records, Runner
 from orchestrator.schedule.runs import Outcome, Phase, Result, Run, TaskState, Trigger
 from orchestrator.schedule.slots import Claims, Slots, new_run
+from orchestrator.schedule.when import Every
 
 SELF_TRIGGERS: Final = 5  # runs in a row that only changes made during the task's own run may set off
 GONE: Final = "the task is no longer there"
 ENDED: Final = "the daemon ended meanwhile"
+MOMENT: Final = timedelta(microseconds=1)
 KEPT: Final = 1000  # runs that `cycle` can tell of
 PAUSED: Final = "scheduler.paused"  # the setting's key
 
@@ -34,6 +36,7 @@ class Store(Records, Claims, Protocol):
     async def states(self) -> dict[str, TaskState]: ...
     async def save_states(self, states: Sequence[TaskState]) -> None: ...
     def forget_state(self, name: str) -> None: ...
+    async def release(self, run_ids: Sequence[str], states: Sequence[TaskState] = ()) -> None: ...
     async def unfinished(self) -> list[Run]: ...
     async def last_runs(self) -> dict[str, Run]: ...
     async def setting(self, key: str) -> str | None: ...
@@ -85,6 +88,7 @@ class Scheduler:
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the schedule until cancelled; `stop` comes before that."""
+        self._slots.begin()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             self._dispatcher.serve_in(tasks)
@@ -98,6 +102,7 @@ class Scheduler:
         For `aiemp run --once`, instead of `serve`. Raises UserError when nothing can be written down.
         """
         self._ended.clear()
+        self._slots.begin()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             self._dispatcher.serve_in(tasks)
@@ -112,8 +117,7 @@ class Scheduler:
         self._stopping = True
         self._slots.set_open(is_open=False)
         for run in self._slots.take_back():
-            run.phase = Phase.QUEUED
-            self._store.begun(run)
+            await self._give_back(run, self._book.entries.get(run.task))
         await self._dispatcher.stop()
 
     async def _load(self, config: Config, tasks: Sequence[TaskConfig], states: dict[str, TaskState]) -> None:
@@ -169,19 +173,30 @@ class Scheduler:
     def _hand_over(self, run: Run) -> None:
         """A claimed slot has come."""
         entry = self._book.entries.get(run.task)
-        if entry is None:
-            return
-        active = self._dispatcher.arrive(run, entry.config)
-        if not entry.enabled:
-            self._dispatcher.cancel(active, "the task was disabled a moment before")
-        elif self._closed():
-            self._dispatcher.cancel(active, "the scheduler was paused a moment before")
+        if entry is not None and entry.enabled and not self._closed():
+            self._dispatcher.arrive(run, entry.config)
+        elif self._tasks is not None:
+            self._tasks.start_soon(self._give_back, run, entry)
+
+    async def _give_back(self, run: Run, entry: Entry | None) -> None:
+        """Take back a claim of a slot that came when its task was just disabled, or the scheduler paused.
+
+        In a pause the slot is missed like those after it.
+        """
+        states = []
+        if entry is not None and entry.enabled and entry.state.handled_until == run.slot:
+            schedule = entry.config.schedule
+            before = run.slot - (schedule.step if isinstance(schedule, Every) else MOMENT)
+            states = [replace(entry.state, handled_until=before)]
+            self._book.remember(entry, states[0])
+        await self._store.release([run.run_id], states)
 
     async def fire(self, name: str, trigger: Trigger, *, dry_run: bool = False) -> Active:
         """Set a run off now, apart from any slot; it is written down when this returns. Raises UserError."""
         task = self._book.entries[name].config
         run = replace(new_run(task, self._clock.now(), trigger), dry_run=dry_run)
-        await self._store.claim([run], [])
+        with anyio.CancelScope(shield=True):  # who asked may go away: what is written down is run
+            await self._store.claim([run], [])
         return self._dispatcher.arrive(run, task)
 
     def changed(self, name: str) -> None:

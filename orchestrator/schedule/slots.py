@@ -65,6 +65,10 @@ class Slots:
         self._wake = anyio.Event()
         self._claimed = anyio.Event()
 
+    def begin(self) -> None:
+        """From now on slots are on time; what came before was missed."""
+        self._watch = ClockWatch(self._clock)
+
     def look_again(self) -> None:
         """Something changed about what is due next."""
         self._wake.set()
@@ -126,7 +130,8 @@ class Slots:
                 replace(entry.state, handled_until=handled, ever_run=entry.state.ever_run or due.slot is not None)
             )
         try:
-            ours = await self._claims.claim(runs, states)
+            with anyio.CancelScope(shield=True):  # else nobody would know what was committed
+                ours = await self._claims.claim(runs, states)
         except UserError:
             for entry in entries:
                 self._book.reckon(entry)
@@ -134,6 +139,8 @@ class Slots:
         for entry, state in zip(entries, states, strict=True):
             # Others may have changed the state meanwhile: only what belongs to the slot is taken over.
             self._book.remember(entry, replace(entry.state, handled_until=state.handled_until, ever_run=state.ever_run))
+            if entry.state != state:
+                self._claims.save_state(entry.state)
         for run, is_ours in zip(runs, ours, strict=True):
             if is_ours and run.phase is not Phase.FINISHED:
                 heapq.heappush(self._ahead, (run.slot.timestamp(), next(self._numbers), run))
@@ -166,7 +173,11 @@ class Slots:
 
 
 def new_run(task: TaskConfig, slot: datetime, trigger: Trigger) -> Run:
-    return Run(secrets.token_hex(6), task.name, slot, trigger, retries=task.retry.max)
+    """Give a run that is about to start.
+
+    It is written down as running: should the daemon die right afterwards, it may have begun.
+    """
+    return Run(secrets.token_hex(6), task.name, slot, trigger, Phase.RUNNING, retries=task.retry.max)
 
 
 def runs_of(task: TaskConfig, due: Due) -> Iterable[Run]:
@@ -179,6 +190,4 @@ def runs_of(task: TaskConfig, due: Due) -> Iterable[Run]:
         )
         yield missed
     if due.slot is not None:
-        run = new_run(task, due.slot, Trigger.CATCH_UP if due.late else Trigger.SCHEDULE)
-        run.phase = Phase.RUNNING  # as it nearly always is at its instant; should the daemon die, it may have begun
-        yield run
+        yield new_run(task, due.slot, Trigger.CATCH_UP if due.late else Trigger.SCHEDULE)

@@ -130,9 +130,11 @@ READS_A_CLOCK = {
     "orchestrator/logs/capture.py": "a thread of its own, which no manual clock can drive; pauses after disk trouble",
     "orchestrator/logs/follow.py": "`aiempctl tail`: a program of its own",
     "orchestrator/control/client.py": "`aiempctl`: a program of its own",
+    "orchestrator/cli/add.py": "`aiempctl`: a program of its own",
     "orchestrator/cli/shutdown.py": "`aiempctl`: a program of its own",
     "orchestrator/cli/status.py": "`aiempctl`: a program of its own",
     "orchestrator/cli/status_rich.py": "`aiempctl`: a program of its own",
+    "orchestrator/cli/tasks.py": "`aiempctl`: a program of its own",
     "watchers/kit.py": "watchers are programs of their own",
     "watchers/notify.py": "watchers are programs of their own",
     "watchers/filesystem.py": "watchers are programs of their own",
@@ -140,8 +142,10 @@ READS_A_CLOCK = {
 
 # Who may catch whatever comes, and why. Elsewhere errors reach the task group.
 BOUNDARIES = {
+    "orchestrator/actions/handler_child.py": "whatever a handler raises is a failed attempt",
     "orchestrator/app.py": "unwraps what task groups wrap; all but a person's mistakes goes on",
     "orchestrator/journal.py": "logging's own boundary",
+    "orchestrator/schedule/runner.py": "a bug around one action must not reach other runs or the watchers",
     "orchestrator/events.py": "one listener's bug must not reach the others",
     "orchestrator/control/server.py": "a bug in one command must not end the daemon",
     "orchestrator/logs/capture.py": "the thread's end, and the listener on the other side",
@@ -224,7 +228,6 @@ def test_pure_files_lean_on_pure_files_only(path: str) -> None:
         ("orchestrator/processes", "orchestrator.supervise"),
         ("orchestrator/processes", "orchestrator.schedule"),
         ("orchestrator/actions", "orchestrator.supervise"),
-        ("orchestrator/actions", "orchestrator.schedule"),
         ("orchestrator", "watchers"),
         ("watchers", "orchestrator"),
         ("orchestrator/supervise", "orchestrator.control"),
@@ -237,6 +240,11 @@ def test_pure_files_lean_on_pure_files_only(path: str) -> None:
 )
 def test_these_never_import_each_other(folder: str, never: str) -> None:
     assert {path: names for path in in_folder(folder) if (names := reaches(path, never))} == {}
+
+
+def test_actions_know_only_the_words_of_a_run_from_the_schedule() -> None:
+    found = {name for path in in_folder("orchestrator/actions") for name in reaches(path, "orchestrator.schedule")}
+    assert all(name.startswith("orchestrator.schedule.runs") for name in found)
 
 
 def test_only_clock_py_reads_clocks() -> None:

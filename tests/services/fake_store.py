@@ -54,6 +54,11 @@ class FakeStore:
     async def finish(self, run: Run) -> None:
         self._write(run)
 
+    async def release(self, run_ids: Sequence[str], states: Sequence[TaskState] = ()) -> None:
+        for run_id in run_ids:
+            del self.rows[run_id]
+        await self.save_states(states)
+
     async def unfinished(self) -> list[Run]:
         return [copy(row) for row in self.rows.values() if row.phase is not Phase.FINISHED]
 

@@ -297,6 +297,23 @@ async def test_a_pause_starts_nothing_outlives_the_daemon_and_is_caught_up(world
     assert world.store.told() == [("manual", "success"), ("schedule", "missed"), ("catch_up", "success")]
 
 
+async def test_what_is_decided_a_moment_before_a_slot_still_holds_for_it(world: World) -> None:
+    async with world.serving(task("off"), task("t")) as scheduler:
+        await world.clock.advance(9.9)
+        assert world.store.told() == world.store.told("off") == [("schedule", "…")]
+        scheduler.enable("off", enabled=False)
+        scheduler.pause(paused=True)
+        await world.clock.advance(1)
+        assert world.store.told() == world.store.told("off") == []
+        scheduler.pause(paused=False)
+        await world.clock.advance(1)
+        assert world.store.told() == [("catch_up", "success")]
+        await world.clock.advance(9)
+    assert world.store.told() == [("catch_up", "success"), SUCCESS]
+    assert world.actions.times() == [10.9, 20]
+    assert world.store.told("off") == []
+
+
 async def test_a_task_that_is_gone_takes_its_runs_along(world: World) -> None:
     world.actions.takes["t"] = 99.0
     async with world.serving(task()) as scheduler:

@@ -36,6 +36,35 @@ async def test_what_ran_when_the_daemon_was_killed_is_interrupted_and_retried_as
     assert (first.slot, first.retries, second.slot, second.retries) == (at(10), 3, at(10), 2)
 
 
+@pytest.mark.parametrize("trigger", [Trigger.MANUAL, Trigger.CHANGE, Trigger.AFTER])
+async def test_what_had_just_begun_is_not_begun_again(world: World, trigger: Trigger) -> None:
+    world.actions.takes["t"] = 5.0
+    once = task(schedule=Manual(), retry=Retry(max=0))
+    world.store.begun = lambda _: None  # type: ignore[method-assign]  # killed before that was written
+    async with world.serving(once, killed=True) as scheduler:
+        await scheduler.fire("t", trigger)
+        await world.clock.advance(1)
+    async with world.serving(once):
+        await world.clock.advance(10)
+    assert world.store.told() == [(trigger.value, "interrupted")]
+    assert len(world.actions.began) == 1
+
+
+async def test_an_attempt_that_had_just_begun_after_a_wait_is_not_made_again(world: World) -> None:
+    world.actions.results["t"] = [FAILED]
+    once = task(schedule=Manual(), retry=Retry(max=1))
+    world.store.begun = lambda _: None  # type: ignore[method-assign]
+    async with world.serving(once, killed=True) as scheduler:
+        await scheduler.fire("t", Trigger.MANUAL)
+        await world.clock.advance(0.5)
+        world.actions.takes["t"] = 5.0
+        await world.clock.advance(2)
+        assert len(world.actions.began) == 2
+    async with world.serving(task(schedule=Manual(), retry=Retry(max=0))):
+        await world.clock.advance(10)
+    assert world.store.told()[0] == ("manual", "interrupted")
+
+
 async def test_without_retries_what_was_interrupted_stays_so(world: World) -> None:
     world.actions.takes["t"] = 5.0
     async with world.serving(task(retry=Retry(max=0)), killed=True):
@@ -166,12 +195,12 @@ async def test_what_is_too_late_or_not_to_be_caught_up_is_on_record_as_missed(wo
     )
     world.clock.step(-20 * 3600)  # 3:30
     async with world.serving(*tasks):
-        await world.clock.advance(1)
-    world.clock.step(12 * 3600)
+        await world.clock.advance(5 * 3600)
+    world.clock.step(31 * 3600)
     async with world.serving(*tasks):
         await world.clock.advance(1)
-    assert world.store.told("late") == world.store.told("never") == [("schedule", "missed")]
-    assert world.actions.began == []
+    for name in ("late", "never"):
+        assert world.store.told(name) == [("schedule", "success"), ("schedule", "missed")]
 
 
 async def test_a_suspended_machine_is_noticed_and_caught_up(world: World) -> None:
@@ -206,14 +235,14 @@ async def test_a_clock_set_back_runs_no_slot_twice_and_stops_nothing(world: Worl
 async def test_a_daily_task_that_was_never_run_is_due_when_its_time_has_passed_today(world: World) -> None:
     tasks = (
         task("daily", schedule=DAILY),
-        task("too late", schedule=DAILY, max_lateness=60.0),
+        task("however late", schedule=DAILY, max_lateness=60.0),
         task("cron", schedule=Cron("0 8 * * *")),
     )
     world.clock.step(-12 * 3600)  # 11:30
     async with world.serving(*tasks):
         await world.clock.advance(1)
     assert world.store.told("daily") == [("catch_up", "success")]
-    assert world.store.told("too late") == [("schedule", "missed")]
+    assert world.store.told("however late") == [("catch_up", "success")]
     assert world.store.told("cron") == []
     assert next(iter(world.store.rows.values())).slot == START.replace(hour=8, minute=0)
 

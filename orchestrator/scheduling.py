@@ -1,0 +1,196 @@
+"""The schedule's part of the daemon put together: its runs and their records, added tasks, watched files, upkeep."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import anyio
+import anyio.abc
+
+from orchestrator.actions.host import ActionHost
+from orchestrator.actions.leftovers import end_leftovers
+from orchestrator.clock import Clock
+from orchestrator.config import added
+from orchestrator.config.model import Config, TaskConfig
+from orchestrator.errors import UserError
+from orchestrator.events import Bus, TaskChanged
+from orchestrator.places import Places
+from orchestrator.problems import Problems
+from orchestrator.processes.notify import NotifySockets
+from orchestrator.processes.programs import Surroundings
+from orchestrator.redaction import Redactor
+from orchestrator.schedule.changes import Changes
+from orchestrator.schedule.conditions import any_exists
+from orchestrator.schedule.runner import Runner
+from orchestrator.schedule.runs import Result, Run
+from orchestrator.schedule.scheduler import Scheduler
+from orchestrator.store.runs import RunStore
+from orchestrator.threads import in_thread
+
+log = logging.getLogger(__name__)
+
+LEFTOVER_GRACE: Final = 2.0  # seconds that what a killed daemon's runs have left gets to end by itself
+PRUNE_EVERY: Final = 86_400.0  # seconds
+PREPARE_AGAIN: Final = 5.0  # seconds until the next try to read what is remembered
+UNREADABLE: Final = "tasks"  # the keys of our lines in `problems`
+BROKEN: Final = "added tasks"
+
+
+class Scheduling:
+    """Everything about tasks that is not decided: what the scheduler is given, and what is done around it."""
+
+    def __init__(
+        self,
+        config: Config,
+        places: Places,
+        store: RunStore,
+        *,
+        notify: NotifySockets,
+        environ: Mapping[str, str],
+        log_run: Callable[[Run], None],
+        update_dashboard: Callable[[], Awaitable[Result]],
+        clock: Clock,
+        bus: Bus,
+        problems: Problems,
+    ) -> None:
+        self._config = config
+        self._places = places
+        self._store = store
+        self._clock = clock
+        self._bus = bus
+        self._problems = problems
+        around = Surroundings(places, str(config.file.parent), config.dry_run, environ)
+        on_builtin = {"health_update": update_dashboard}
+        self._host = ActionHost(around, notify, clock, timezone=config.timezone, on_builtin=on_builtin)
+        runner = Runner(
+            self._host,
+            store,
+            exists=self._exists,
+            redact=Redactor(environ),
+            log_run=log_run,
+            clock=clock,
+            bus=bus,
+        )
+        self.scheduler = Scheduler(store, runner, clock=clock, bus=bus, problems=problems)
+        self._changes = Changes(places.vault, clock, self.scheduler.changed, self._changes_problem)
+
+    # --- from start to stop ---
+
+    async def prepare(self) -> None:
+        """End what a killed daemon's runs have left, and take up the tasks. Raises UserError, see RunStore.states."""
+        cut_off = {run.run_id for run in await self._store.unfinished()}
+        found = await in_thread(end_leftovers, self._places.state, LEFTOVER_GRACE, cut_off) if cut_off else set()
+        if found:
+            log.warning("ended what runs of an earlier daemon had left: %s", ", ".join(sorted(found)))
+        await self.scheduler.prepare(self._config, await self._tasks())
+
+    async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Run the schedule until cancelled; `stop` comes before that.
+
+        While it cannot be read what is remembered of the tasks, none is there, and that is a problem in `status`.
+        """
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._host.serve)
+            while True:
+                try:
+                    await self.prepare()
+                except UserError as error:
+                    self._problems.report(UNREADABLE, f"no task is run, since its past cannot be read: {error}")
+                    task_status.started()
+                    await self._clock.sleep(PREPARE_AGAIN)
+                else:
+                    break
+            self._problems.clear(UNREADABLE)
+            await tasks.start(self.scheduler.serve)
+            tasks.start_soon(self._changes.serve)
+            tasks.start_soon(self._prune)
+            task_status.started()
+
+    async def cycle(self) -> list[Run]:
+        """Run what is due, once; see Scheduler.cycle."""
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(self._host.serve)
+            runs = await self.scheduler.cycle()
+            tasks.cancel_scope.cancel()
+        return runs
+
+    async def stop(self) -> None:
+        """End what runs; see Scheduler.stop."""
+        await self.scheduler.stop()
+
+    def kill_all(self) -> None:
+        """Kill whatever runs, at once."""
+        self._host.kill_all()
+
+    def close(self) -> None:
+        self._host.close()
+
+    # --- what is to be run ---
+
+    async def use(self, config: Config) -> None:
+        """Let a new configuration take effect; added tasks are read again too."""
+        self._config = config
+        self._host.use_dry_run(config.dry_run)
+        self._host.use_timezone(config.timezone)
+        await self._load()
+
+    async def add(self, name: str, settings: Mapping[str, Any], *, replace: bool) -> None:
+        """Add a task, or change an added one. Raises ConfigInvalid, or UserError when that name is taken."""
+        entry = self.scheduler.entries.get(name)
+        if entry is not None and not replace:
+            raise UserError(f"there is a task {name} already; choose another name, or remove that one first")
+        if replace and (entry is None or not entry.config.added):
+            raise UserError(f"{name} is no task that was added by command; change it in {self._config.file}")
+        await in_thread(added.write, self._places.state, name, settings, self._config)
+        await self._load()
+        self._publish(name, "changed" if replace else "added")
+
+    async def remove(self, name: str) -> None:
+        """Take an added task away. Raises UserError for a configured one."""
+        if not self.scheduler.entries[name].config.added:
+            raise UserError(
+                f"{name} is configured in {self._config.file}; remove it there, or: aiempctl disable {name}"
+            )
+        await in_thread(added.remove, self._places.state, name)
+        await self._load()
+        self._publish(name, "removed")
+
+    async def settings(self, name: str) -> dict[str, Any] | None:
+        """Give an added task's table as it was written; None for a configured one."""
+        if not self.scheduler.entries[name].config.added:
+            return None
+        return dict(await in_thread(added.settings, self._places.state, name))
+
+    async def remember(self) -> None:
+        """Return when what was decided by command is on disk, or a second has passed."""
+        with anyio.move_on_after(1.0):
+            await self._store.flush()
+
+    async def _load(self) -> None:
+        await self.scheduler.load(self._config, await self._tasks())
+
+    async def _tasks(self) -> Sequence[TaskConfig]:
+        more, broken = await in_thread(added.load_all, self._places.state, self._config)
+        self._problems.put(BROKEN, f"added tasks that are not run: {'; '.join(broken)}" if broken else None)
+        tasks = [*self._config.tasks.values(), *more]
+        self._changes.watch(tasks)
+        return tasks
+
+    # --- what goes on meanwhile ---
+
+    async def _exists(self, patterns: Sequence[str]) -> bool:
+        return await in_thread(any_exists, self._places.vault, patterns)
+
+    async def _prune(self) -> None:
+        while True:
+            older = self._clock.now() - timedelta(seconds=self._config.scheduler.keep_history)
+            if count := await self._store.prune(older):
+                log.info("%d runs older than keep_history were removed from the history", count)
+            await self._clock.sleep(PRUNE_EVERY)
+
+    def _changes_problem(self, text: str | None) -> None:
+        self._problems.put("on_change", text)
+
+    def _publish(self, name: str, change: str) -> None:
+        self._bus.publish(TaskChanged(at=self._clock.now(), name=name, change=change))
