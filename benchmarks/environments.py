@@ -20,6 +20,7 @@ DISTRIBUTIONS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "aiemp": ((str(CHECKOUT),), "aiemp"),
     "supervisord": (("supervisor",), "supervisor"),
     "circus": (("circus",), "circus"),
+    "apscheduler": (("apscheduler<4",), "apscheduler"),
 }
 # Inherited by everything that is measured; PYTHON…, AIEMP_…, DRY_RUN and NOTIFY_SOCKET would change what is measured.
 KEPT_VARIABLES: Final = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "USER", "XDG_RUNTIME_DIR")

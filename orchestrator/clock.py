@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 
 
 class Clock(Protocol):
@@ -20,6 +21,10 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+    async def sleep_precisely(self, seconds: float) -> None:
+        """As `sleep`, but to a small part of a millisecond. Keeps a processor busy: for a moment only."""
+        ...
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope]:
         """A cancel scope that ends after `seconds` on this clock."""
@@ -37,6 +42,12 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
+
+    async def sleep_precisely(self, seconds: float) -> None:
+        end = time.monotonic() + seconds  # the event loop sleeps in whole milliseconds (epoll_wait(2))
+        await anyio.lowlevel.checkpoint()
+        while time.monotonic() < end:
+            await anyio.lowlevel.checkpoint()
 
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope]:
         return anyio.move_on_after(seconds)

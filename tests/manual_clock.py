@@ -41,6 +41,9 @@ class ManualClock:
         with self.move_on_after(seconds):
             await anyio.sleep_forever()
 
+    async def sleep_precisely(self, seconds: float) -> None:
+        await self.sleep(seconds)
+
     def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope]:
         return self._timeout(seconds)
 

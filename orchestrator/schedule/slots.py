@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 # Seconds that a slot is claimed ahead: a commit to the disk takes milliseconds, which a run need not be late by.
 LEAD: Final = 0.2
+LAST_STRETCH: Final = 0.0011  # seconds before a slot that are waited out precisely
 CLAIM_AGAIN: Final = 5.0  # seconds until the next try when the database cannot be written
 PROBLEM: Final = "scheduler"  # the key of our line in `problems`
 
@@ -99,11 +100,11 @@ class Slots:
             self.hand_over_until(self._clock.now())
             if not self._ahead:
                 await self._claimed.wait()
-            elif (left := self._ahead[0][0] - self._clock.now().timestamp()) > 0:
-                with self._clock.move_on_after(min(left, NAP)):
+            elif (left := self._ahead[0][0] - self._clock.now().timestamp()) > LAST_STRETCH:
+                with self._clock.move_on_after(min(left - LAST_STRETCH, NAP)):
                     await self._claimed.wait()
             else:
-                await anyio.lowlevel.checkpoint()
+                await self._clock.sleep_precisely(left)
 
     def hand_over_until(self, moment: datetime | None) -> None:
         """Hand over what is claimed up to `moment`; None: all of it."""

@@ -1,0 +1,1 @@
+"""aiemp's schedule beside APScheduler's, in one run."""
