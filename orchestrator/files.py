@@ -6,10 +6,12 @@ whose folder is flushed too (rename(2), fsync(2)). All functions block: call the
 
 import contextlib
 import errno
+import fcntl
 import os
+import signal
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -42,12 +44,44 @@ def read(path: str | Path, *, limit: int | None = None) -> tuple[bytes, os.stat_
         return file.read(), found
 
 
-def replace(path: str | Path, data: bytes, *, expect: bytes | None = None) -> None:
-    """Make `data` the content of `path`.
+def make_folder(path: str, *, within: str) -> None:
+    """Make a folder, and those above it up to `within`, where they are missing; never `within` itself.
+
+    Raises OSError; FileNotFoundError that names `within` when that is gone.
+    """
+    missing: list[str] = []
+    folder = path
+    while True:
+        if folder == within or len(folder) <= len(within):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), within)
+        try:
+            os.mkdir(folder)  # noqa: PTH102  strings come from the capture thread's hot path
+        except FileExistsError:
+            break
+        except FileNotFoundError:
+            missing.append(folder)
+            folder = os.path.dirname(folder)  # noqa: PTH120
+        else:
+            break
+    for each in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(each)  # noqa: PTH102
+
+
+def replace(
+    path: str | Path,
+    data: bytes,
+    *,
+    expect: bytes | None = None,
+    mode: int = 0o666,
+    last: Callable[[], None] = lambda: None,
+) -> None:
+    """Make `data` the content of `path`. `mode` is a new file's, less the umask.
 
     An existing file keeps its mode, its extended attributes (ACLs too) and, as far as this user may give files
     away, its owner. With `expect`, raises Changed unless the file holds exactly those bytes just before it is
-    replaced. Raises OSError; the file is then untouched and nothing is left beside it.
+    replaced. `last` is called just before that too, and may raise. Raises OSError. Whatever is raised, the file is
+    then untouched and nothing is left beside it.
     """
     path = Path(path)
     try:
@@ -56,7 +90,7 @@ def replace(path: str | Path, data: bytes, *, expect: bytes | None = None) -> No
         if expect is not None:
             raise Changed(f"{path} is gone") from None
         old = None
-    temporary, fd = _temporary(path, mode=0o666 if old is None else 0o600)
+    temporary, fd = _temporary(path, mode=mode if old is None else 0o600)
     with _removed_on_error(temporary):
         with os.fdopen(fd, "wb") as file:
             file.write(data)
@@ -66,6 +100,7 @@ def replace(path: str | Path, data: bytes, *, expect: bytes | None = None) -> No
             os.fsync(fd)
         if expect is not None:
             _check(path, expect)
+        last()
         temporary.replace(path)
     sync_folder(path.parent)
 
@@ -91,6 +126,31 @@ def create(path: str | Path, data: bytes) -> None:
             _create_in_place(path, data)
         temporary.unlink()
     sync_folder(path.parent)
+
+
+def open_for_writing(path: str | Path) -> bool:
+    """Whether someone has the file open for writing; False where that cannot be told.
+
+    Linux grants a read lease only on a file that nobody has open for writing (fcntl(2), F_SETLEASE: EAGAIN), and only
+    to its owner. It is given back at once. Should someone open the file for writing just then, they wait for that, and
+    we get a signal: one that does nothing by itself, since SIGIO would end us, and to ignore that one would be
+    inherited by every child.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    finally:
+        os.close(fd)
+    return False
 
 
 def sync_folder(folder: str | Path) -> None:

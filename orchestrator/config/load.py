@@ -5,15 +5,24 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from orchestrator.config import find, schema, zones
+from orchestrator.config import find, schema, tasks, zones
 from orchestrator.config.check import Problem, check, nearest
 from orchestrator.config.locate import KeyPath, locate
-from orchestrator.config.model import Backoff, Config, CrashLoop, Launch, LogsConfig, Policy, WatcherConfig
+from orchestrator.config.model import (
+    Backoff,
+    Config,
+    CrashLoop,
+    Launch,
+    LogsConfig,
+    Policy,
+    SchedulerConfig,
+    WatcherConfig,
+)
+from orchestrator.config.references import check_references, check_twins
 from orchestrator.config.syntax import parse
 from orchestrator.config.values import shown
 from orchestrator.config.wording import dotted, problem, quoted
 from orchestrator.errors import ConfigInvalid
-from orchestrator.supervise.order import cycle
 
 _DRY_RUN: Final = {"true": True, "false": False, "1": True, "0": False}
 _POLICY: Final = frozenset(field.name for field in fields(Policy)) - {"backoff", "crash_loop", "expected_exit_codes"}
@@ -38,13 +47,18 @@ def load(file: Path, *, environ: Mapping[str, str], vault: Path | None = None, d
     if dry_run is None:
         dry_run = _dry_run(environ, supervisor, problems)
     _check_timezone(supervisor, problems)
-    _check_names(document.get("watchers"), problems)
-    _check_dependencies(watchers, document.get("watchers"), problems)
+    problems += check_twins("watchers", _names(document, "watchers"))
+    problems += check_references("watchers", "depends_on", watchers, _names(document, "watchers"))
     _check_backoffs(watchers, problems)
+    scheduler = replace(SchedulerConfig(), **given.get("scheduler", {}))
+    agents, folder = tuple(_names(document, "agents")), find.folder_of(name)
+    said: Mapping[str, Mapping[str, Any]] = given.get("tasks", {})
+    around = tasks.Around(Path(folder), agents, scheduler.handler_packages)
+    read, wrong = tasks.read(said, document.get("tasks"), around)
+    problems += wrong
     if problems:
-        raise ConfigInvalid(_lines(name, text, problems))
+        raise ConfigInvalid(lines(name, text, problems))
 
-    folder = find.folder_of(name)
     if vault is None:
         place = Path(find.absolute(folder, supervisor.get("vault", find.DEFAULT_VAULT)))
     else:
@@ -57,7 +71,12 @@ def load(file: Path, *, environ: Mapping[str, str], vault: Path | None = None, d
         dry_run=dry_run,
         logs=replace(LogsConfig(), **supervisor.get("logs", {})),
         watchers={name: _watcher(name, said, folder, place, crash_loop) for name, said in watchers.items()},
-        unserved=tuple(given.get("tasks", {})),  # here the scheduler's records are made of given["tasks"] and others
+        scheduler=scheduler,
+        tasks=read,
+        unserved=tuple(
+            name for name, task in read.items() if tasks.needs_agent(task.action) and said[name].get("enabled", True)
+        ),
+        agents=agents,
         **{key: supervisor[key] for key in ("shutdown_timeout", "log_level") if key in supervisor},
     )
 
@@ -121,43 +140,10 @@ def _check_timezone(supervisor: Mapping[str, Any], problems: list[Problem]) -> N
     problems.append(Problem(("supervisor", "timezone"), f"is {shown(name)}, which is no time zone here; {allowed}"))
 
 
-def _check_names(watchers: object, problems: list[Problem]) -> None:
-    """Two names that are one on file systems without case (macOS) would share a log."""
-    seen: dict[str, str] = {}
-    for name in watchers if isinstance(watchers, dict) else ():
-        other = seen.setdefault(name.lower(), name)
-        if other != name:
-            text = f"differs from the watcher {quoted(other)} only in upper and lower case; choose another name"
-            problems.append(Problem(("watchers", name), text))
-
-
-def _check_dependencies(watchers: Mapping[str, Mapping[str, Any]], written: object, problems: list[Problem]) -> None:
-    """`written` are the watchers as the file has them: also those with problems of their own can be depended on."""
-    names = list(written) if isinstance(written, dict) else []
-    depends_on: dict[str, list[str]] = {}
-    for name, said in watchers.items():
-        path: KeyPath = ("watchers", name, "depends_on")
-        depends_on[name] = []
-        for needed in dict.fromkeys(said.get("depends_on", ())):
-            if needed == name:
-                problems.append(Problem(path, "names the watcher itself; name others only"))
-            elif needed in names:
-                depends_on[name].append(needed)
-            else:
-                others = [other for other in names if other != name]
-                close = nearest(needed, others)
-                allowed = (
-                    f"did you mean {quoted(close)}?"
-                    if close
-                    else f"there are: {', '.join(others[:20])}"
-                    if others
-                    else "there is no other watcher in this file"
-                )
-                problems.append(Problem(path, f"names {quoted(needed)}, which is no watcher; {allowed}"))
-    while circle := cycle(depends_on):
-        text = f"is a cycle, {' -> '.join(circle)}; take one of these dependencies out"
-        problems.append(Problem(("watchers", circle[0], "depends_on"), text))
-        depends_on = {name: needed for name, needed in depends_on.items() if name not in circle}
+def _names(document: Mapping[str, Any], section: str) -> Mapping[str, object]:
+    """What the file has there, right or wrong: also what has problems of its own can be referred to."""
+    found = document.get(section)
+    return found if isinstance(found, dict) else {}
 
 
 def _check_backoffs(watchers: Mapping[str, Mapping[str, Any]], problems: list[Problem]) -> None:
@@ -169,7 +155,8 @@ def _check_backoffs(watchers: Mapping[str, Mapping[str, Any]], problems: list[Pr
             problems.append(Problem(("watchers", name, "backoff", "max"), text))
 
 
-def _lines(file: str, text: str, problems: list[Problem]) -> tuple[str, ...]:
+def lines(file: str, text: str, problems: list[Problem]) -> tuple[str, ...]:
+    """One line for each problem of the document in `text`, in its order."""
     where = locate(text)
 
     def line(path: KeyPath) -> int:

@@ -188,4 +188,5 @@ class Config:
     watchers: Mapping[str, WatcherConfig] = field(default_factory=dict)  # in the file's order
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     tasks: Mapping[str, TaskConfig] = field(default_factory=dict)  # in the file's order
-    unserved: tuple[str, ...] = ()  # names of tasks in the file, which this version checks but does not run yet
+    unserved: tuple[str, ...] = ()  # enabled tasks that need an agent, which this version checks but does not run yet
+    agents: tuple[str, ...] = ()  # their names

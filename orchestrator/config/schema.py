@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orchestrator.config import values
-from orchestrator.config.model import Ready, Restart
+from orchestrator.config.model import CatchUp, Overlap, Priority, Ready, Restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ Node = Table | Named | Leaf
 _seconds: Final = values.duration
 _names: Final = values.list_of(values.name, 'a list of names is needed: ["one", "other"]')
 _words: Final = values.list_of(values.text, 'a list of strings is needed: ["one", "other"]')
-_globs: Final = values.list_of(values.text, 'a list of patterns is needed: ["Needs_Action/**/*.md"]')
+_globs: Final = values.list_of(values.glob, 'a list of patterns is needed: ["Needs_Action/**/*.md"]')
 
 CRASH_LOOP: Final = Table({"max_restarts": values.integer(0), "window": values.positive_duration})
 
@@ -82,26 +82,34 @@ SUPERVISOR: Final = Table(
     }
 )
 
-# The schedule's and the agents' tables: their keys and values are checked one by one; what they mean together (a
-# frequency with its times, chains, agents that exist) is for the scheduler's part of load.py, which gets them parsed.
+# Of tasks and agents, keys and values are checked one by one here; what they mean together is for tasks.py.
 
 SCHEDULER: Final = Table(
-    {"max_concurrent": values.integer(1, 1000), "enabled": values.boolean, "handler_packages": _words}
+    {
+        "max_concurrent": values.integer(1, 1000),
+        "enabled": values.boolean,
+        "handler_packages": values.list_of(
+            values.package, 'a list of names of installed packages is needed: ["my_handlers"]'
+        ),
+        "keep_history": values.positive_duration,
+    }
 )
+
+RETRY: Final = Table(
+    {"max": values.integer(0), "initial": _seconds, "factor": values.number(1), "max_delay": _seconds},
+)
+
+FREQUENCIES: Final = ("once", "hourly", "daily", "weekdays", "mwf", "weekly", "monthly", "every", "cron", "manual")
+DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 TASK: Final = Table(
     {
         "description": values.text,
-        "frequency": values.choice(
-            ("once", "hourly", "daily", "weekdays", "mwf", "weekly", "monthly", "every", "cron", "manual")
-        ),
+        "frequency": values.choice(FREQUENCIES),
         "at": values.times,
-        "days": values.list_of(
-            values.choice(("mon", "tue", "wed", "thu", "fri", "sat", "sun")),
-            'a list of days is needed, of mon tue wed thu fri sat sun: ["mon", "thu"]',
-        ),
+        "days": values.list_of(values.choice(DAYS), f'a list of days is needed, of {" ".join(DAYS)}: ["mon", "thu"]'),
         "day": values.day_of_month,
-        "every": values.positive_duration,
+        "every": values.interval,
         "cron": values.text,
         "on_change": _globs,
         "debounce": _seconds,
@@ -113,18 +121,18 @@ TASK: Final = Table(
         "prompt": values.text,
         "agent": values.name,
         "timeout": values.positive_duration,
-        "priority": values.choice(("critical", "high", "normal", "low")),
+        "priority": values.choice(Priority),
         "lane": values.name,
-        "overlap": values.choice(("skip", "queue", "cancel")),
-        "catch_up": values.choice(("latest", "none")),
+        "overlap": values.choice(Overlap),
+        "catch_up": values.choice(CatchUp),
         "max_lateness": _seconds,
-        "retry": Table(
-            {"max": values.integer(0), "initial": _seconds, "factor": values.number(1), "max_delay": _seconds}
-        ),
+        "retry": RETRY,
         "max_runs": values.integer(0),
         "enabled": values.boolean,
     }
 )
+
+TASKS: Final = Named(values.task_name, TASK)
 
 AGENT: Final = Table(
     {
@@ -145,7 +153,7 @@ FILE: Final = Table(
         "supervisor": SUPERVISOR,
         "watchers": Named(values.watcher_name, WATCHER),
         "scheduler": SCHEDULER,
-        "tasks": Named(values.name, TASK),
+        "tasks": TASKS,
         "agents": Named(values.name, AGENT),
         "approvals": Table({"actions": Named(values.name, values.command_or_task)}),
     }

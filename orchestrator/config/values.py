@@ -7,10 +7,11 @@ import math
 import re
 import signal
 from collections.abc import Callable, Iterable
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Final, TypeVar
 
 from orchestrator.config.wording import quoted
+from orchestrator.vault.globs import Glob
 
 T = TypeVar("T")
 Parser = Callable[[object], T]
@@ -18,6 +19,10 @@ Parser = Callable[[object], T]
 LONGEST_DURATION: Final = 36_500 * 86_400.0  # a hundred years: far beyond any use, well within datetime's arithmetic
 LARGEST_SIZE: Final = 2**63 - 1
 LONGEST_NAME: Final = 64
+SHORTEST_INTERVAL: Final = 0.1  # seconds
+
+# `at` of a task: a time of day, minutes past each hour, or a moment.
+At = time | timedelta | datetime
 
 _AMOUNT: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -27,8 +32,11 @@ _BYTES: Final = {"": 1, "b": 1} | {
     for power, letter in enumerate("kmgt", 1)
 }
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # no leading dot or hyphen: hidden files, options
-_CLOCK_TIME: Final = re.compile(r"(?:(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?|:[0-5][0-9])")
-_HANDLER: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*")
+_CLOCK_TIME: Final = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9])?")
+_PAST_HOUR: Final = re.compile(r":([0-5][0-9])(?::([0-5][0-9]))?")
+_MODULE: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_PACKAGE: Final = re.compile(_MODULE)
+_HANDLER: Final = re.compile(rf"{_MODULE}:[^\W\d]\w*")
 
 
 class WrongValue(ValueError):
@@ -292,30 +300,59 @@ def watcher_name(value: object) -> str:
     return found
 
 
-def times(value: object) -> tuple[str, ...]:
+def task_name(value: object) -> str:
+    """A name that no command takes for something else."""
+    found = name(value)
+    if found in {"all", "watcher", "task"}:
+        raise WrongValue(f"has the name {quoted(found)}, a word of `aiempctl`", "choose another name")
+    return found
+
+
+def interval(value: object) -> float:
+    """Seconds between two slots."""
+    seconds = positive_duration(value)
+    if seconds < SHORTEST_INTERVAL:
+        raise WrongValue(f"is {shown(value)}, which is too often", 'at least "100ms" is needed')
+    return seconds
+
+
+def times(value: object) -> tuple[At, ...]:
     """`at` of a task, one or many: "08:00", "08:00:30", ":15" of every hour, or an ISO date-time."""
     items = value if isinstance(value, list) else [value]
     if not items:
         raise WrongValue("is an empty list", 'at least one time is needed, like "08:00"')
-    return tuple(_time(item) for item in items)
+    return tuple(dict.fromkeys(_time(item) for item in items))
 
 
-def _time(value: object) -> str:
-    if isinstance(value, time | datetime):  # TOML's own, without quotes
-        return value.isoformat()
-    if isinstance(value, str):
-        if _CLOCK_TIME.fullmatch(value):
+def _time(value: object) -> At:
+    match value:
+        case datetime():  # TOML's own, without quotes
             return value
-        if len(value) > 10:  # a date alone names no instant
+        case time() if not value.microsecond:
+            return value
+        case str() if _CLOCK_TIME.fullmatch(value):
+            return time.fromisoformat(value)
+        case str() if past := _PAST_HOUR.fullmatch(value):
+            return timedelta(minutes=int(past[1]), seconds=int(past[2] or 0))
+        case str() if len(value) > 10:  # a date alone names no instant
             try:
-                datetime.fromisoformat(value)
+                return datetime.fromisoformat(value)
             except ValueError:
                 pass
-            else:
-                return value
     raise WrongValue(
         f"is {shown(value)}", 'a time is "08:00" or "08:00:30", ":15" for hourly, an ISO date-time for once, or a list'
     )
+
+
+def glob(value: object) -> str:
+    """A pattern of files in the vault, checked."""
+    allowed = 'a pattern is relative to the vault, like "Needs_Action/**/*.md"'
+    if not isinstance(value, str):
+        raise WrongValue(f"is {shown(value)}, not a string", allowed)
+    try:
+        return Glob(value).pattern
+    except ValueError as error:
+        raise WrongValue(f"is {quoted(value)}, which {error}", allowed) from None
 
 
 def day_of_month(value: object) -> int | str:
@@ -330,6 +367,12 @@ def handler(value: object) -> str:
     if isinstance(value, str) and _HANDLER.fullmatch(value):
         return value
     raise WrongValue(f"is {shown(value)}", 'a handler is a module and a function, "handlers.daily:run"')
+
+
+def package(value: object) -> str:
+    if isinstance(value, str) and _PACKAGE.fullmatch(value):
+        return value
+    raise WrongValue(f"is {shown(value)}", 'the name of an installed package is needed, "my_handlers"')
 
 
 def url(value: object) -> str:

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 from dataclasses import fields
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,27 @@ from orchestrator.config import schema
 from orchestrator.config.load import load
 from orchestrator.config.model import (
     Backoff,
+    Builtin,
+    CatchUp,
+    Command,
     Config,
     CrashLoop,
+    Handler,
     Launch,
     LogsConfig,
+    Overlap,
     Policy,
+    Priority,
+    Prompt,
     Ready,
     Restart,
+    Retry,
+    SchedulerConfig,
+    TaskConfig,
     WatcherConfig,
 )
 from orchestrator.errors import ConfigInvalid
+from orchestrator.schedule.when import Calendar, Cron, Every
 
 Write = Callable[[str], Path]
 
@@ -86,38 +98,51 @@ crash_loop = { window = "2h" }
 command = ["prog"]
 
 [scheduler]
-max_concurrent = 5
-enabled = true
+max_concurrent = 3
+enabled = false
 handler_packages = ["mine"]
+keep_history = "30d"
 
 [tasks.morning_triage]
 description = "Process everything"
 frequency = "daily"
-at = ["08:00", "12:00:30"]
-days = ["sun"]
-day = "last"
-every = "15m"
-cron = "0 9 * * 1-5"
+at = ["12:00:30", "08:00"]
 on_change = ["Needs_Action/**/*.md"]
-debounce = "5s"
-after = ["other"]
-only_if_any = ["Needs_Action/**/*.md"]
-action = "morning_triage"
-handler = "handlers.daily:run"
-command = ["x"]
-prompt = "p"
-agent = "claude"
-timeout = "15m"
-priority = "normal"
-lane = "agent"
-overlap = "skip"
-catch_up = "latest"
-max_lateness = "12h"
-retry = { max = 3, initial = "1s", factor = 2.0, max_delay = "5m" }
-max_runs = 0
-enabled = true
+debounce = "1s"
+after = ["other", "other"]
+only_if_any = ["Inbox/*"]
+command = ["x", "y"]
+timeout = "1m"
+priority = "high"
+lane = "mine"
+overlap = "queue"
+catch_up = "none"
+max_lateness = "1h"
+retry = { max = 5, initial = "2s", factor = 3, max_delay = "1m" }
+max_runs = 7
+enabled = false
 
 [tasks.other]
+action = "done_archive"
+
+[tasks.weekly]
+frequency = "weekly"
+days = ["sun", "mon"]
+handler = "handlers.daily:run"
+
+[tasks.last]
+frequency = "monthly"
+day = "last"
+handler = "mine:run"
+
+[tasks.every]
+every = "15m"
+prompt = "p"
+agent = "companion"
+
+[tasks.cron]
+cron = "@daily"
+action = "morning_triage"
 
 [agents.claude]
 kind = "claude"
@@ -149,7 +174,43 @@ def test_every_key_of_the_contract_is_taken(write: Write, tmp_path: Path) -> Non
         shutdown_timeout=30.0,
         log_level="debug",
         logs=LogsConfig(max_bytes=1024 * 1024, backups=0),
-        unserved=("morning_triage", "other"),
+        scheduler=SchedulerConfig(
+            max_concurrent=3, enabled=False, handler_packages=("mine",), keep_history=30 * 86_400.0
+        ),
+        tasks={
+            "morning_triage": TaskConfig(
+                name="morning_triage",
+                description="Process everything",
+                schedule=Calendar((time(8), time(12, 0, 30))),
+                on_change=("Needs_Action/**/*.md",),
+                debounce=1.0,
+                after=("other",),
+                only_if_any=("Inbox/*",),
+                action=Command(("x", "y")),
+                timeout=60.0,
+                priority=Priority.HIGH,
+                lane="mine",
+                overlap=Overlap.QUEUE,
+                catch_up=CatchUp.NONE,
+                max_lateness=3600.0,
+                retry=Retry(max=5, initial=2.0, factor=3.0, max_delay=60.0),
+                max_runs=7,
+                enabled=False,
+            ),
+            "other": TaskConfig("other", Builtin("done_archive")),
+            "weekly": TaskConfig(
+                "weekly", Handler("handlers.daily", "run", tmp_path), Calendar((time(0),), frozenset({0, 6}))
+            ),
+            "last": TaskConfig("last", Handler("mine", "run", None), Calendar((time(0),), month_day="last")),
+            "every": TaskConfig(
+                "every", Prompt("p", "companion"), Every(900.0), lane="agent", retry=Retry(max=1), enabled=False
+            ),
+            "cron": TaskConfig(
+                "cron", Builtin("morning_triage"), Cron("0 0 * * *"), lane="agent", retry=Retry(max=1), enabled=False
+            ),
+        },
+        unserved=("every", "cron"),
+        agents=("claude", "companion"),
         watchers={
             "zeta": WatcherConfig(
                 name="zeta",
@@ -185,6 +246,7 @@ def test_every_key_of_the_contract_is_taken(write: Write, tmp_path: Path) -> Non
         },
     )
     assert list(config.watchers) == ["zeta", "alpha"]  # the file's order
+    assert list(config.tasks) == ["morning_triage", "other", "weekly", "last", "every", "cron"]
 
 
 def test_the_schema_and_the_model_have_the_same_keys() -> None:
@@ -195,8 +257,12 @@ def test_the_schema_and_the_model_have_the_same_keys() -> None:
     assert set(schema.WATCHER.keys) == watcher
     assert set(schema.BACKOFF.keys) == names(Backoff)
     assert set(schema.CRASH_LOOP.keys) == names(CrashLoop)
-    settings = names(Config) - {"file", "watchers", "unserved"}
+    settings = names(Config) - {"file", "watchers", "scheduler", "tasks", "unserved", "agents"}
     assert set(schema.SUPERVISOR.keys) == settings | {"crash_loop"}
+    assert set(schema.SCHEDULER.keys) == names(SchedulerConfig)
+    assert set(schema.RETRY.keys) == names(Retry)
+    when, what = {"frequency", "at", "days", "day", "every", "cron"}, {"handler", "command", "prompt", "agent"}
+    assert set(schema.TASK.keys) - when - what == names(TaskConfig) - {"name", "schedule", "added"}
 
 
 @pytest.mark.parametrize(

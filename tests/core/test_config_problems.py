@@ -39,6 +39,7 @@ def problems_of(folder: Path, text: str | bytes) -> list[tuple[int, str, str]]:
 
 
 WATCHER = '[watchers.inbox]\ncommand = ["x"]\n'
+TASK = '[tasks.a]\ncommand = ["x"]\n'
 
 
 @pytest.mark.parametrize(
@@ -150,10 +151,12 @@ WATCHER = '[watchers.inbox]\ncommand = ["x"]\n'
         ),
         # the schedule's and the agents' tables
         ("[scheduler]\nmax_concurrent = 0", 2, "scheduler.max_concurrent", "from 1"),
-        ("[tasks.a]\nfrequency = 'dayly'", 2, "tasks.a.frequency", "allowed: once, hourly, daily"),
-        ("[tasks.a]\nat = '8:00'", 2, "tasks.a.at", 'a time is "08:00"'),
-        ("[tasks.a]\nretry = { max = 'x' }", 2, "tasks.a.retry.max", "a whole number from 0"),
-        ("[tasks.a]\nschedule = 'x'", 2, "tasks.a.schedule", "unknown key; did you mean `"),
+        ("[scheduler]\nkeep_history = 0", 2, "scheduler.keep_history", "above 0"),
+        ("[scheduler]\nhandler_packages = ['a b']", 2, "scheduler.handler_packages", 'item 1 of the list is "a b"; '),
+        (TASK + "frequency = 'dayly'", 3, "tasks.a.frequency", "allowed: once, hourly, daily"),
+        (TASK + "frequency = 'daily'\nat = '8:00'", 4, "tasks.a.at", 'a time is "08:00"'),
+        (TASK + "retry = { max = 'x' }", 3, "tasks.a.retry.max", "a whole number from 0"),
+        (TASK + "schedule = 'x'", 3, "tasks.a.schedule", "unknown key; did you mean `"),
         ("[agents.a]\nkind = 'gpt'", 2, "agents.a.kind", "allowed: claude, letta, command"),
         ("[approvals.actions]\nsend = 5", 2, "approvals.actions.send", "a list of words is needed"),
         # no TOML
@@ -225,6 +228,11 @@ depends_on = ["C"]
 
 [tasks.t]
 frequency = "dayly"
+prompt = "p"
+after = ["u"]
+[tasks.u]
+command = ["x"]
+after = ["t"]
 """
 
 
@@ -256,6 +264,7 @@ def test_all_problems_at_once_in_the_files_order(tmp_path: Path) -> None:
         (31, "watchers.C"),
         (33, "watchers.C.depends_on"),  # the cycle C -> d -> C
         (39, "tasks.t.frequency"),
+        (41, "tasks.t.after"),  # the cycle t -> u -> t
     ]
 
 
@@ -328,7 +337,11 @@ def _tables(node: schema.Node) -> st.SearchStrategy[object]:
             return _any_value
 
 
-@given(_tables(schema.Table({"supervisor": schema.SUPERVISOR, "watchers": schema.FILE.keys["watchers"]})))
+@given(
+    _tables(
+        schema.Table({key: schema.FILE.keys[key] for key in ("supervisor", "watchers", "scheduler", "tasks", "agents")})
+    )
+)
 def test_any_document_loads_or_gives_problems(tmp_path_factory: pytest.TempPathFactory, document: object) -> None:
     text = (
         "\n".join(f"{_literal(k)} = {_literal(v)}" for k, v in document.items()) if isinstance(document, dict) else ""

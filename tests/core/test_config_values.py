@@ -3,6 +3,7 @@
 import signal
 import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -66,10 +67,17 @@ DAY = 86_400.0
         (values.name, "x" * 64, "x" * 64),
         (values.name, "all", "all"),
         (values.watcher_name, "all-mail", "all-mail"),
-        (values.times, "08:00", ("08:00",)),
-        (values.times, ["08:00:30", ":15"], ("08:00:30", ":15")),
-        (values.times, "2026-11-20T08:00", ("2026-11-20T08:00",)),
-        (values.times, tomllib.loads("at = 07:30:00")["at"], ("07:30:00",)),
+        (values.times, "08:00", (time(8),)),
+        (values.times, ["08:00:30", ":15", "08:00:30"], (time(8, 0, 30), timedelta(minutes=15))),
+        (values.times, ":07:30", (timedelta(minutes=7, seconds=30),)),
+        (values.times, "2026-11-20T08:00", (datetime(2026, 11, 20, 8),)),  # noqa: DTZ001  of a zone yet to be named
+        (values.times, "2026-11-20T08:00Z", (datetime(2026, 11, 20, 8, tzinfo=UTC),)),
+        (values.times, tomllib.loads("at = 07:30:00")["at"], (time(7, 30),)),
+        (values.times, tomllib.loads("at = 2026-11-20T08:00:00Z")["at"], (datetime(2026, 11, 20, 8, tzinfo=UTC),)),
+        (values.interval, "100ms", 0.1),
+        (values.glob, "Needs_Action/**/*.md", "Needs_Action/**/*.md"),
+        (values.package, "my.handlers", "my.handlers"),
+        (values.task_name, "inbox", "inbox"),
         (values.day_of_month, 31, 31),
         (values.day_of_month, "last", "last"),
         (values.handler, "handlers.daily:run", "handlers.daily:run"),
@@ -169,6 +177,16 @@ def test_what_is_written_and_what_is_meant(parse: Callable[[object], Any], writt
         (values.times, "2026-13-01T00:00", "is", "ISO date-time"),
         (values.times, "2026-11-20", "is", "ISO date-time"),
         (values.times, [], "is an empty list", "at least one"),
+        (values.times, ":60", 'is ":60"', '":15" for hourly'),
+        (values.times, tomllib.loads("at = 07:30:00.5")["at"], "is the date or time 07:30:00.5", '"08:00:30"'),
+        (values.times, 8, "is 8", '"08:00"'),
+        (values.interval, "99ms", "too often", '"100ms"'),
+        (values.interval, 0, "is 0", "above 0"),
+        (values.glob, 5, "not a string", "relative to the vault"),
+        (values.glob, "/x", 'is "/x", which begins with /', "relative to the vault"),
+        (values.package, "my-handlers", '"my-handlers"', "installed package"),
+        (values.task_name, "task", "a word of `aiempctl`", "another name"),
+        (values.task_name, "all", "a word of `aiempctl`", "another name"),
         (values.day_of_month, 32, "is 32", "1 to 31"),
         (values.day_of_month, True, "is true", "1 to 31"),
         (values.handler, "handlers.daily", "is", "handlers.daily:run"),

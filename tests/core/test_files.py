@@ -24,6 +24,21 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0
 
 
+def test_folders_are_made_below_a_home_that_is_there_and_never_the_home(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with pytest.raises(FileNotFoundError) as raised:
+        files.make_folder(f"{home}/one/two", within=str(home))
+    assert raised.value.filename == str(home)
+    assert names(tmp_path) == []
+    home.mkdir()
+    for _ in range(2):
+        files.make_folder(f"{home}/one/two", within=str(home))
+    assert (home / "one" / "two").is_dir()
+    (home / "file").touch()
+    with pytest.raises(NotADirectoryError):
+        files.make_folder(f"{home}/file/two", within=str(home))
+
+
 def test_replaces_what_was_expected(tmp_path: Path) -> None:
     file = tmp_path / "a.md"
     files.replace(file, b"one")
@@ -181,3 +196,29 @@ files.replace(sys.argv[1], b"new")
     assert leftover.startswith(".a.md.")
     files.remove_leftovers(file)
     assert names(tmp_path) == [".a.md.swp", "a.md"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who has a file open")
+def test_who_has_a_file_open_for_writing_shows(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    assert not files.open_for_writing(path)
+    path.write_bytes(b"")
+    for mode in ("r+b", "ab", "wb"):
+        with path.open(mode):
+            assert files.open_for_writing(path)
+        assert not files.open_for_writing(path)
+    with path.open("rb"):
+        assert not files.open_for_writing(path)
+    os.mkfifo(tmp_path / "fifo")
+    assert not files.open_for_writing(tmp_path / "fifo")
+
+
+def test_what_is_raised_at_the_last_moment_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+
+    def refuse() -> None:
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        files.replace(tmp_path / "file", b"new", last=refuse)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
