@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -84,6 +85,7 @@ class Scheduling:
         if found:
             log.warning("ended what runs of an earlier daemon had left: %s", ", ".join(sorted(found)))
         await self.scheduler.prepare(self._config, await self._tasks())
+        self._watch_files()
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Run the schedule until cancelled; `stop` comes before that.
@@ -92,20 +94,26 @@ class Scheduling:
         """
         async with anyio.create_task_group() as tasks:
             await tasks.start(self._host.serve)
-            while True:
-                try:
-                    await self.prepare()
-                except UserError as error:
-                    self._problems.report(UNREADABLE, f"no task is run, since its past cannot be read: {error}")
-                    task_status.started()
+            in_trouble = await self._try_to_prepare()
+            if in_trouble:
+                task_status.started()
+                while await self._try_to_prepare():
                     await self._clock.sleep(PREPARE_AGAIN)
-                else:
-                    break
-            self._problems.clear(UNREADABLE)
             await tasks.start(self.scheduler.serve)
             tasks.start_soon(self._changes.serve)
             tasks.start_soon(self._prune)
-            task_status.started()
+            if not in_trouble:
+                task_status.started()
+
+    async def _try_to_prepare(self) -> bool:
+        """Prepare; tell whether that failed."""
+        try:
+            await self.prepare()
+        except UserError as error:
+            self._problems.report(UNREADABLE, f"no task is run, since their past cannot be read: {error}")
+            return True
+        self._problems.clear(UNREADABLE)
+        return False
 
     async def cycle(self) -> list[Run]:
         """Run what is due, once; see Scheduler.cycle."""
@@ -135,16 +143,19 @@ class Scheduling:
         self._host.use_timezone(config.timezone)
         await self._load()
 
-    async def add(self, name: str, settings: Mapping[str, Any], *, replace: bool) -> None:
-        """Add a task, or change an added one. Raises ConfigInvalid, or UserError when that name is taken."""
+    async def add(self, name: str, settings: Mapping[str, Any], *, instead: bool) -> None:
+        """Add a task, or put it in the place of the added one of that name (`instead`).
+
+        Raises ConfigInvalid, or UserError when the name is taken.
+        """
         entry = self.scheduler.entries.get(name)
-        if entry is not None and not replace:
+        if entry is not None and not instead:
             raise UserError(f"there is a task {name} already; choose another name, or remove that one first")
-        if replace and (entry is None or not entry.config.added):
+        if instead and (entry is None or not entry.config.added):
             raise UserError(f"{name} is no task that was added by command; change it in {self._config.file}")
         await in_thread(added.write, self._places.state, name, settings, self._config)
         await self._load()
-        self._publish(name, "changed" if replace else "added")
+        self._publish(name, "changed" if instead else "added")
 
     async def remove(self, name: str) -> None:
         """Take an added task away. Raises UserError for a configured one."""
@@ -162,6 +173,13 @@ class Scheduling:
             return None
         return dict(await in_thread(added.settings, self._places.state, name))
 
+    def enable(self, name: str, *, enabled: bool) -> bool:
+        """See Scheduler.enable."""
+        changed = self.scheduler.enable(name, enabled=enabled)
+        if changed:
+            self._watch_files()
+        return changed
+
     async def remember(self) -> None:
         """Return when what was decided by command is on disk, or a second has passed."""
         with anyio.move_on_after(1.0):
@@ -169,13 +187,19 @@ class Scheduling:
 
     async def _load(self) -> None:
         await self.scheduler.load(self._config, await self._tasks())
+        self._watch_files()
 
     async def _tasks(self) -> Sequence[TaskConfig]:
         more, broken = await in_thread(added.load_all, self._places.state, self._config)
         self._problems.put(BROKEN, f"added tasks that are not run: {'; '.join(broken)}" if broken else None)
-        tasks = [*self._config.tasks.values(), *more]
-        self._changes.watch(tasks)
-        return tasks
+        return [*self._config.tasks.values(), *more]
+
+    def _watch_files(self) -> None:
+        """Watch the files of those tasks that are enabled, by whoever's word."""
+        entries = self.scheduler.entries.values()
+        self._changes.watch(
+            [replace(entry.config, enabled=entry.enabled) for entry in entries if entry.config.on_change]
+        )
 
     # --- what goes on meanwhile ---
 

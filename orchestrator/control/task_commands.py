@@ -134,7 +134,7 @@ class TaskCommands:
             await self._ready()
             word, results = "enabled" if enabled else "disabled", []
             for name in self._names(params["names"]):
-                changed = self._scheduler.enable(name, enabled=enabled)
+                changed = self._scheduling.enable(name, enabled=enabled)
                 results.append({"name": name, "ok": True, "message": word if changed else f"was {word} already"})
             await self._scheduling.remember()
             return {"results": results}
@@ -145,10 +145,12 @@ class TaskCommands:
         await self._ready()
         name = params["name"]
         try:
-            await self._scheduling.add(name, params["settings"], replace=params["replace"])
+            await self._scheduling.add(name, params["settings"], instead=params["replace"])
         except ConfigInvalid as error:
             data = {"problems": list(error.problems)}
-            raise RpcError(protocol.INVALID_TASK, "\n".join(error.problems), data) from error
+            raise RpcError(
+                protocol.INVALID_TASK, f"{name} was not added: it would not be a valid task", data
+            ) from error
         except UserError as error:
             raise RpcError(protocol.FAILED, str(error)) from error
         return {"task": task_object(self._scheduler.view(name))}
