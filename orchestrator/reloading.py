@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.clock import Clock
@@ -13,16 +13,15 @@ from orchestrator.descriptors import make_room
 from orchestrator.errors import UserError
 from orchestrator.events import Bus, ConfigReloaded
 from orchestrator.problems import Problems
-from orchestrator.supervise.changes import Change, Kind, compare, differing
+from orchestrator.supervise.changes import Change, Kind, compare, differing, foresee, newly_disabled
 from orchestrator.supervise.launch import fingerprint
 from orchestrator.supervise.machine import Launched
-from orchestrator.supervise.states import State
 from orchestrator.supervise.supervisor import Supervisor
-from orchestrator.supervise.verdict import Verb
+from orchestrator.supervise.verdict import Verb, View
 
 log = logging.getLogger(__name__)
 
-NOT_SETTINGS = frozenset({"file", "watchers", "unserved"})
+NOT_SETTINGS = frozenset({"file", "watchers", "tasks", "unserved", "agents"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +73,14 @@ class Reloader:
                 self._problems.report("reload", f"reload refused, the old configuration stays: {first}")
             raise
         old = self.config
-        changes = [self._as_it_is(change) for change in compare(old.watchers, new.watchers, self._stale(new))]
-        settings = [f"supervisor.{key}" for key in differing(old, new) if key.split(".")[0] not in NOT_SETTINGS]
+        views = {name: self._supervisor.view(name) for name in self._supervisor.keepers}
+        found = compare(old.watchers, new.watchers, self._stale(new))
+        changes = foresee(found, old.watchers, new.watchers, views)
+        settings = [_setting(key) for key in differing(old, new) if key.split(".")[0] not in NOT_SETTINGS]
         if not plan:
             self._problems.clear("reload")
-            self._take_effect(new, changes)
+            self._take_effect(new, changes, views)
         return changes, settings
-
-    def _as_it_is(self, change: Change) -> Change:
-        """Restart only what runs or is about to: what is stopped, exited or paused takes it up when it is started."""
-        if change.kind is Kind.RESTART and not self._concerned(change.name) and not self._fatal(change.name):
-            return replace(change, kind=Kind.UPDATE)
-        return change
 
     def _load(self) -> Config:
         new = self._source.load()
@@ -107,31 +102,25 @@ class Reloader:
             and fingerprint(self.config.watchers[name].launch) != launched.fingerprint
         }
 
-    def _take_effect(self, new: Config, changes: list[Change]) -> None:
+    def _take_effect(self, new: Config, changes: list[Change], views: Mapping[str, View]) -> None:
         old = self.config
         self.config = new
         self._apply_settings(new)
         by_kind = {kind: [change.name for change in changes if change.kind is kind] for kind in Kind}
-        if (short := make_room(len(new.watchers))) is not None:
+        if (short := make_room(new)) is not None:
             log.warning("%s", short)
         for watcher in new.watchers.values():
             self._supervisor.add(watcher)  # first: who no longer depends on a removed one must not hold back its stop
         # Those not wanted any more before any start: what replaces them may need the same port or file.
         self._supervisor.remove(by_kind[Kind.REMOVED])
-        restarted = by_kind[Kind.RESTART]
+        if disabled := newly_disabled(changes, old.watchers, new.watchers, views):
+            # Not a stop: what depends on them shall still run, as if it had never been started without them. So it
+            # waits. They themselves cannot be started again.
+            self._supervisor.ask(Verb.RESTART, disabled)
+        if by_kind[Kind.RESTART]:
+            self._supervisor.renew(by_kind[Kind.RESTART])
         start = [name for name in by_kind[Kind.ADDED] if new.watchers[name].autostart and new.watchers[name].enabled]
-        stop = list[str]()
-        for name in by_kind[Kind.UPDATE] + by_kind[Kind.RESTART]:
-            before, after = old.watchers[name], new.watchers[name]
-            if not after.enabled:
-                stop.append(name)
-            elif (not before.enabled and after.autostart) or self._fatal(name):
-                start.append(name)
-        if stop:
-            self._supervisor.ask(Verb.STOP, stop)
-        restarted = [name for name in restarted if name not in stop]
-        if restarted:
-            self._supervisor.renew(restarted)
+        start += [change.name for change in changes if change.kind is Kind.START and change.reason is None]
         if start:
             self._supervisor.ask(Verb.START, start)
         self._bus.publish(
@@ -139,15 +128,14 @@ class Reloader:
                 at=self._clock.now(),
                 added=tuple(by_kind[Kind.ADDED]),
                 removed=tuple(by_kind[Kind.REMOVED]),
-                restarted=tuple(restarted),
+                stopped=tuple(by_kind[Kind.STOP]),
+                started=tuple(by_kind[Kind.START]),
+                restarted=tuple(by_kind[Kind.RESTART]),
                 changed=tuple(by_kind[Kind.UPDATE]),
             )
         )
 
-    def _concerned(self, name: str) -> bool:
-        """Whether a changed launch means a new process: not for one that is stopped, exited or paused."""
-        keeper = self._supervisor.keepers[name]
-        return keeper.child.wanted and keeper.state not in {State.EXITED, State.PAUSED}
 
-    def _fatal(self, name: str) -> bool:
-        return self._supervisor.keepers[name].state is State.FATAL
+def _setting(key: str) -> str:
+    """A key of `Config` as it stands in supervisor.toml."""
+    return key if key.startswith("scheduler.") else f"supervisor.{key}"

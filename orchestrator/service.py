@@ -37,7 +37,7 @@ _SERVICE: Final = """\
 Type=notify
 NotifyAccess=main
 WatchdogSec=60s
-# Answers when the new configuration is in force, and fails with the reason when it is invalid.
+# Answers when the new configuration is in force and what it starts is up, and fails with the reason otherwise.
 ExecReload={reload}
 # Not `always`: `aiempctl shutdown` ends with 0 and is meant.
 Restart=on-failure

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.config.model import Backoff, CrashLoop, Launch, Policy, Ready, Restart, WatcherConfig
-from orchestrator.supervise.changes import Change, Kind, compare, differing
+from orchestrator.supervise.changes import Change, Kind, compare, differing, foresee
+from orchestrator.supervise.states import State
+from orchestrator.supervise.verdict import View
 
 A = WatcherConfig(name="a", launch=Launch(command=("true",), directory=Path("/vault")))
 
@@ -100,3 +102,97 @@ def test_everyone_is_told_of_once_in_the_new_files_order(old: list[str], new: li
     for change in changes:
         known, wanted = change.name in old, change.name in new
         assert change.kind is (Kind.REMOVED if not wanted else Kind.UNCHANGED if known else Kind.ADDED)
+
+
+def named(*names: str, needs: dict[str, str] | None = None, **changes: Any) -> dict[str, WatcherConfig]:
+    """Watchers of these names; `needs`: name -> the names it depends on; `changes` are of the first."""
+    found = {name: replace(A, name=name, depends_on=tuple((needs or {}).get(name, ""))) for name in names}
+    return found | {names[0]: replace(found[names[0]], **changes)}
+
+
+def seen(state: State, *, wanted: bool = True, **others: Any) -> View:
+    pid = 7 if state in {State.STARTING, State.RUNNING, State.STOPPING} else None
+    return View(
+        state=state, pid=pid, generation=1, wanted=wanted, hopeless=False, reason=None, **{"held": False, **others}
+    )
+
+
+UP = seen(State.RUNNING)
+DOWN = seen(State.STOPPED, wanted=False)
+WAITS = seen(State.STOPPED, wanted=False, held=True, start_held=True)
+OTHER = replace(A.launch, command=("false",))
+CHAIN = {"b": "a", "c": "b"}
+
+
+def outcome(
+    old: dict[str, WatcherConfig], new: dict[str, WatcherConfig], **views: View
+) -> dict[str, tuple[str, str | None]]:
+    found = foresee(compare(old, new), old, new, views)
+    return {change.name: (change.kind.value, change.reason) for change in found if change.kind is not Kind.UNCHANGED}
+
+
+@pytest.mark.parametrize(
+    ("view", "kind"),
+    [
+        (UP, "restart"),
+        (seen(State.STARTING), "restart"),
+        (seen(State.BACKOFF), "restart"),
+        (seen(State.STOPPING), "restart"),
+        (seen(State.STOPPING, wanted=False), "update"),
+        (seen(State.RUNNING, held=True, stop_held=True), "update"),  # it is to stop, and only waits for others
+        (seen(State.RUNNING, held=True, stop_held=True, start_held=True), "restart"),
+        (DOWN, "update"),
+        (WAITS, "update"),
+        (seen(State.EXITED), "update"),
+        (seen(State.PAUSED), "update"),
+        (seen(State.FATAL), "start"),
+    ],
+)
+def test_what_another_command_comes_to(view: View, kind: str) -> None:
+    assert outcome(named("a"), named("a", launch=OTHER), a=view) == {"a": (kind, None)}
+
+
+@pytest.mark.parametrize(
+    ("view", "kind"),
+    [(UP, "stop"), (seen(State.BACKOFF), "stop"), (DOWN, "update"), (WAITS, "update"), (seen(State.PAUSED), "update")],
+)
+def test_what_is_disabled_is_stopped_if_there_is_something_to_stop(view: View, kind: str) -> None:
+    assert outcome(named("a"), named("a", enabled=False, launch=OTHER), a=view) == {"a": (kind, None)}
+
+
+def test_what_depends_on_the_disabled_is_stopped_too_if_it_is_not_down_already() -> None:
+    old, new = named("a", "b", "c", needs=CHAIN), named("a", "b", "c", needs=CHAIN, enabled=False)
+    all_stop = {"a": ("stop", None), "b": ("stop", "depends on a"), "c": ("stop", "depends on b")}
+    assert outcome(old, new, a=UP, b=UP, c=UP) == all_stop
+    assert outcome(old, new, a=UP, b=DOWN, c=WAITS) == {"a": ("stop", None)}
+    assert outcome(old, new, a=DOWN, b=UP, c=DOWN) == {"a": ("update", None), "b": ("stop", "depends on a")}
+    freed = named("a", "b", "c", needs={"c": "b"}, enabled=False)
+    assert outcome(old, freed, a=UP, b=UP, c=UP) == {"a": ("stop", None), "b": ("update", None)}
+
+
+def test_what_was_disabled_already_stops_nobody() -> None:
+    old = named("a", "b", needs=CHAIN, enabled=False)
+    new = named("a", "b", needs=CHAIN, enabled=False, launch=OTHER)
+    assert outcome(old, new, a=DOWN, b=UP) == {"a": ("update", None)}
+
+
+def test_what_is_enabled_again_starts_with_what_it_needs_and_what_waits_for_it() -> None:
+    old = named("b", "a", "c", "d", needs=CHAIN | {"d": "ce"}, enabled=False) | named("e")
+    new = named("b", "a", "c", "d", needs=CHAIN | {"d": "ce"}) | named("e")
+    found = outcome(old, new, b=DOWN, a=DOWN, c=WAITS, d=WAITS, e=UP)
+    assert found == {
+        "b": ("start", None),
+        "a": ("start", "b depends on it"),
+        "c": ("start", "depends on b"),
+        "d": ("start", "depends on c"),
+    }
+    found = outcome(old, new, b=DOWN, a=UP, c=WAITS, d=WAITS, e=DOWN)
+    assert found == {"b": ("start", None), "c": ("start", "depends on b")}  # d waits for e too
+    quiet = named("b", "a", "c", "d", needs=CHAIN | {"d": "ce"}, autostart=False) | named("e")
+    assert outcome(old, quiet, b=DOWN, a=DOWN, c=WAITS, d=WAITS, e=UP) == {"b": ("update", None)}
+
+
+def test_what_is_added_starts_what_it_needs() -> None:
+    old, new = named("a"), named("a", "b", needs=CHAIN)
+    assert outcome(old, new, a=DOWN) == {"a": ("start", "b depends on it"), "b": ("added", None)}
+    assert outcome(old, new, a=UP) == {"b": ("added", None)}

@@ -358,7 +358,7 @@ def test_init_check_and_service_lead_to_a_valid_configuration(tmp_path: Path) ->
     assert (tmp_path / "my vault" / "Dashboard.md").exists()
     done = run(tmp_path, "aiemp", "-c", "new/supervisor.toml", "check")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"new/supervisor.toml is valid: 1 watcher, 0 tasks, vault {tmp_path}/my vault\n"
+    assert done.stdout == f"new/supervisor.toml is valid: 1 watcher, 7 tasks, vault {tmp_path}/my vault\n"
     for kind in ("systemd", "launchd", "pm2"):
         done = run(tmp_path, "aiemp", "service", kind, "-c", "new/supervisor.toml")
         assert done.returncode == 0, done.stderr
