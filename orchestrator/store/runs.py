@@ -1,5 +1,6 @@
 """What is remembered of tasks and runs: claims before anything starts, outcomes before anything depends on them."""
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -10,6 +11,8 @@ from orchestrator.schedule.runs import Phase, Run, Statistics, TaskState
 from orchestrator.store.database import Database, Unavailable
 from orchestrator.store.run_rows import RUN_COLUMNS, STATE_COLUMNS, Row, micros, run_of, run_row, state_of, state_row
 from orchestrator.store.statistics import statistics
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -61,7 +64,7 @@ class RunStore:
         """What is remembered of every task, by name. Raises Unavailable."""
 
         def read(connection: sqlite3.Connection) -> list[TaskState]:
-            return [state_of(row) for row in connection.execute(_STATES)]
+            return [state for row in connection.execute(_STATES) if (state := _state_or_not(row)) is not None]
 
         found = {state.name: state for state in await self._database.ask(read)}
         self._states = found | self._states
@@ -238,3 +241,12 @@ class RunStore:
     def _retell(self, connection: sqlite3.Connection) -> None:
         connection.executemany(_RETELL_STATE, [state_row(state) for state in self._states.copy().values()])
         connection.executemany(_CLAIM, list(self._unfinished.copy().values()))
+
+
+def _state_or_not(row: Row) -> TaskState | None:
+    """A row that no version of ours wrote is no state; its task is new then."""
+    try:
+        return state_of(row)
+    except (ValueError, OverflowError, TypeError) as error:
+        log.warning("what is remembered of the task %s can't be read: %s", row[0], error)
+        return None
