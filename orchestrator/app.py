@@ -229,7 +229,8 @@ class Daemon:
         """Adopt what an earlier daemon left running, and start the rest."""
         previous = await self._database.started(pid=os.getpid(), boot_id=boot_id(), version=__version__)
         known = await self._database.processes()
-        died = previous is not None and previous["stopped_at"] is None and previous["boot_id"] == boot_id()
+        # Without a database nobody knows: then the last one may have died.
+        died = previous is None or (previous["stopped_at"] is None and previous["boot_id"] == boot_id())
         found = adoption.take_over(
             known,
             self._config,

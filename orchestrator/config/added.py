@@ -13,8 +13,6 @@ from dataclasses import replace
 from datetime import date, datetime, time
 from typing import Any, Final
 
-import tomli_w
-
 from orchestrator import files
 from orchestrator.config import schema, tasks
 from orchestrator.config.check import Problem, check
@@ -228,6 +226,8 @@ def _as_toml(name: str, settings: Mapping[str, object]) -> bytes:
     if wrong:
         text = "can't be written as TOML; text, numbers, true, false, dates, lists and tables can"
         raise ConfigInvalid(tuple(f"{dotted(('tasks', name, key))}: {text}" for key in wrong))
+    import tomli_w  # noqa: PLC0415  only when one is added
+
     document = {"tasks": {name: settings}}
     text = tomli_w.dumps(document)
     if "\\r" not in text:  # a long prompt is best read in lines of its own; but that form knows one kind of line end
@@ -236,6 +236,8 @@ def _as_toml(name: str, settings: Mapping[str, object]) -> bytes:
 
 
 def _can_hold(key: Any, value: object) -> bool:
+    import tomli_w  # noqa: PLC0415  as above
+
     try:
         tomli_w.dumps({key: value}).encode()
     except (TypeError, ValueError, AttributeError, RecursionError):

@@ -13,7 +13,7 @@ from orchestrator.config.model import Action, Builtin, Command, Handler, Prompt,
 from orchestrator.config.references import check_references, check_twins
 from orchestrator.config.schema import DAYS
 from orchestrator.config.wording import quoted
-from orchestrator.schedule.when import Calendar, Cron, Every, Hourly, Manual, Once, Schedule, check_cron
+from orchestrator.schedule.when import Calendar, Cron, Every, Hourly, Manual, Once, Schedule
 from orchestrator.vault.globs import OURS
 
 DEFAULT_AGENT: Final = "claude"
@@ -48,8 +48,6 @@ _NEEDS: Final = {
 }
 _WEEKDAYS: Final = {"daily": frozenset(range(7)), "weekdays": frozenset(range(5)), "mwf": frozenset((0, 2, 4))}
 _MIDNIGHT: Final = (time(0, 0),)
-
-_checked_cron: Final = lru_cache(maxsize=1024)(check_cron)  # a tenth of a millisecond each
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +276,14 @@ class _Reader:
             text = f"is less than `initial`, {retry.initial:g} s; a duration of at least that is needed"
             self._problem("retry.max_delay", text)
         return retry
+
+
+@lru_cache(maxsize=1024)
+def _checked_cron(expression: str) -> str:
+    """See check_cron: a tenth of a millisecond each. cronsim is loaded only for those who use cron."""
+    from orchestrator.schedule.cron import check_cron  # noqa: PLC0415
+
+    return check_cron(expression)
 
 
 def _of_hour(past: timedelta) -> time:

@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import logging
-import secrets
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -178,7 +178,7 @@ def new_run(task: TaskConfig, slot: datetime, trigger: Trigger) -> Run:
 
     It is written down as running: should the daemon die right afterwards, it may have begun.
     """
-    return Run(secrets.token_hex(6), task.name, slot, trigger, Phase.RUNNING, retries=task.retry.max)
+    return Run(os.urandom(6).hex(), task.name, slot, trigger, Phase.RUNNING, retries=task.retry.max)
 
 
 def runs_of(task: TaskConfig, due: Due) -> Iterable[Run]:

@@ -10,7 +10,6 @@ from functools import lru_cache
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.schedule.cron import check_cron, compile_cron
 from orchestrator.schedule.pattern import Pattern
 from orchestrator.schedule.zone import NEW_CLOCK, RESOLUTION, changes, first_instant
 
@@ -28,7 +27,6 @@ __all__ = [
     "Manual",
     "Once",
     "Schedule",
-    "check_cron",
     "describe",
     "due",
     "fingerprint",
@@ -297,6 +295,8 @@ def _compiled(schedule: Hourly | Calendar | Cron) -> Pattern:
 
             return Pattern(_seconds(times), fits)
         case Cron(expression):
+            from orchestrator.schedule.cron import compile_cron  # noqa: PLC0415  cronsim only for those who use cron
+
             return compile_cron(expression)
 
 
