@@ -9,6 +9,7 @@ class Stat(NamedTuple):
     """Some of /proc/PID/stat. `start_time` is in clock ticks since boot."""
 
     state: str
+    parent: int
     group: int
     session: int
     start_time: int
@@ -28,7 +29,25 @@ def stat(pid: int) -> Stat | None:
         return None
     # "pid (comm) state ppid pgrp session …": comm may hold spaces and parentheses, so count from the last one.
     fields = line[line.rindex(b")") + 2 :].split()
-    return Stat(fields[0].decode(), int(fields[2]), int(fields[3]), int(fields[19]))
+    return Stat(fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def is_ours(pid: int) -> bool:
+    """Whether a process runs as our user."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()  # noqa: PTH116  like the others here
+    except OSError:
+        return False
+
+
+def with_ancestors(pid: int) -> set[int]:
+    """Give `pid`, its parent, and so on up to the first process."""
+    found = set[int]()
+    while pid > 0 and pid not in found:
+        found.add(pid)
+        process = stat(pid)
+        pid = 0 if process is None else process.parent
+    return found
 
 
 def pids() -> list[int]:

@@ -93,17 +93,17 @@ async def group_is_gone(pid: int) -> None:
     await until(lambda: not group_lives(pid))
 
 
-def orphan(script: str, **environ: str) -> int:
+def orphan(script: str, output: str = os.devnull, **environ: str) -> int:
     """A process in a session of its own, started by another one that is gone by now."""
     starter = """
-import subprocess, sys
+import os, subprocess, sys
 child = subprocess.Popen(["/bin/sh", "-c", sys.argv[1]], start_new_session=True, stdin=subprocess.DEVNULL,
-                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                         stdout=os.open(sys.argv[2], os.O_RDWR), stderr=subprocess.DEVNULL)
 print(child.pid)
 child.returncode = 0
 """
     done = subprocess.run(
-        [sys.executable, "-c", starter, script],
+        [sys.executable, "-c", starter, script, output],
         env={"PATH": os.environ["PATH"], **environ},
         capture_output=True,
         text=True,

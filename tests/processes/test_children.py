@@ -358,6 +358,21 @@ async def test_an_adoption_taken_back_is_heard_of_no_more(site: Land) -> None:
     assert site.deaths.keys() == {other}
 
 
+@linux
+async def test_an_adopted_ones_number_may_be_a_living_childs_by_now(site: Land) -> None:
+    pid, child = orphan("exec sleep 1000"), site.spawn("/bin/sleep", "1000")
+    site.pids.append(pid)
+    site.processes.adopt(pid)
+    known = site.processes._watch._pids
+    known.update({pidfd: child for pidfd, watched in known.items() if watched == pid})  # as when it was given anew
+    os.kill(pid, signal.SIGKILL)
+    with anyio.fail_after(PATIENCE):
+        await site.processes.wait()
+    assert site.processes.ended() == [(child, Death())]  # told at once, without waiting for the child's end
+    os.kill(child, signal.SIGKILL)
+    assert await site.death(child) == Death(signal="SIGKILL")
+
+
 def test_who_is_gone_cannot_be_adopted(site: Land) -> None:
     pid = spawn(Program("/bin/true", ("true",), "/", {}), 1)
     os.waitpid(pid, 0)
