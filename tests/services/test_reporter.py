@@ -1,98 +1,19 @@
-"""The Dashboard kept true: when it is written, and what becomes of it when that is not simple.
-
-The clock is manual though the reporter writes in worker threads: `settle` waits until no thread is at work, and no
-thread ever waits for the clock.
-"""
+"""The Dashboard kept true: when it is written, and what becomes of it when that is not simple."""
 
 import os
 import stat
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
 import pytest
-from manual_clock import ManualClock, at_rest
+from dashboard_desk import OURS, Desk, settle, write_while
 
-from orchestrator import files
-from orchestrator.events import Bus, SupervisorChanged
-from orchestrator.places import Places
-from orchestrator.problems import Problems
 from orchestrator.vault import reporter
 from orchestrator.vault.dashboard import END, START
-from orchestrator.vault.health import Row
-
-OURS = b"mine\n\n"
-
-
-class Desk:
-    """A vault, its reporter, and the rows that the reporter is to show."""
-
-    def __init__(self, vault: Path) -> None:
-        self.vault = vault
-        self.clock = ManualClock()
-        self.bus = Bus()
-        self.problems = Problems(self.bus, self.clock)
-        self.places = Places(str(vault))
-        (vault / ".aiemp").mkdir(mode=0o700)
-        self.file = vault / "Dashboard.md"
-        self.copy = Path(self.places.last_dashboard)
-        self.states = ["running"]
-        self.reporter = reporter.Reporter(
-            self.places, self.rows, clock=self.clock, bus=self.bus, problems=self.problems, timezone="Europe/Berlin"
-        )
-
-    def rows(self) -> Sequence[Row]:
-        told = "; ".join(self.problems.lines())
-        return [Row("supervisor", "running", None, told), *(Row(f"w{n}", state) for n, state in enumerate(self.states))]
-
-    def happen(self, *states: str) -> None:
-        """Something happened, after which the watchers are in `states`."""
-        self.states = list(states)
-        self.bus.publish(SupervisorChanged(at=self.clock.now(), new="running", pid=1))
-
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(self.reporter.serve)
-            await settle()
-            yield
-            tasks.cancel_scope.cancel()
-
-    async def pass_time(self, seconds: float) -> None:
-        await self.clock.advance(seconds)
-        await settle()
-
-    def shown(self) -> str:
-        return self.file.read_text()
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
-
-
-async def settle() -> None:
-    """Return when the reporter waits for the clock or for news, and no write is under way."""
-    with anyio.fail_after(10):
-        while True:
-            await at_rest()
-            if not anyio.to_thread.current_default_thread_limiter().borrowed_tokens:
-                return
-            await anyio.sleep(0.001)
-
-
-def write_while(monkeypatch: pytest.MonkeyPatch, intrude: Callable[[], None]) -> None:
-    """Let another program act between our reading the Dashboard and our replacing it."""
-    replace = files.replace
-
-    def replaced(path: str | Path, data: bytes, *, expect: bytes | None = None) -> None:
-        if expect is not None:
-            intrude()
-        replace(path, data, expect=expect)
-
-    monkeypatch.setattr(files, "replace", replaced)
 
 
 async def test_the_first_change_is_written_at_once_and_later_ones_once_a_second(desk: Desk) -> None:
@@ -116,6 +37,7 @@ async def test_the_first_change_is_written_at_once_and_later_ones_once_a_second(
 
 
 async def test_nothing_is_written_when_nothing_changed(desk: Desk) -> None:
+    desk.file.write_bytes(OURS)
     async with desk.serving():
         before = desk.file.stat()
         for _ in range(5):
@@ -125,6 +47,7 @@ async def test_nothing_is_written_when_nothing_changed(desk: Desk) -> None:
 
 
 async def test_it_beats_every_quarter_of_an_hour(desk: Desk) -> None:
+    desk.file.write_bytes(OURS)
     async with desk.serving():
         assert "checked 00:30 on 2026-11-21" in desk.shown()
         await desk.pass_time(14 * 60 + 59)
@@ -136,6 +59,7 @@ async def test_it_beats_every_quarter_of_an_hour(desk: Desk) -> None:
 
 
 async def test_another_zone_shows_at_once(desk: Desk) -> None:
+    desk.file.write_bytes(OURS)
     async with desk.serving():
         desk.reporter.use_timezone("Asia/Tokyo")
         await desk.pass_time(1)
@@ -143,6 +67,7 @@ async def test_another_zone_shows_at_once(desk: Desk) -> None:
 
 
 async def test_the_last_word(desk: Desk) -> None:
+    desk.file.write_bytes(OURS)
     async with desk.serving():
         pass
     desk.states = ["stopped"]
@@ -186,12 +111,28 @@ async def test_a_program_that_never_stops_writing_is_told_and_outlasted(
 
 async def test_a_missing_dashboard_is_written_new(desk: Desk) -> None:
     async with desk.serving():
+        assert not desk.file.exists()
+        await desk.pass_time(reporter.GRACE)
         assert desk.shown().startswith(START.decode())
         desk.file.unlink()
         await desk.pass_time(2)
         desk.happen("paused")
         await settle()
+        await desk.pass_time(reporter.GRACE)
         assert "w0 | 🔴 paused" in desk.shown()
+
+
+async def test_a_file_that_is_removed_and_written_anew_is_waited_for(desk: Desk) -> None:
+    desk.file.write_bytes(OURS)
+    async with desk.serving():
+        await desk.pass_time(2)
+        desk.file.unlink()  # an editor's first step in saving
+        desk.happen("paused")
+        await settle()
+        desk.file.write_bytes(OURS)  # its second
+        await desk.pass_time(reporter.GRACE)
+        assert desk.file.read_bytes().startswith(OURS + START)
+        assert desk.problems.lines() == []
 
 
 async def test_an_empty_one_only_when_it_stays_empty(desk: Desk) -> None:
@@ -227,6 +168,30 @@ async def test_the_last_good_copy_outlasts_the_dashboard(desk: Desk) -> None:
         await settle()
         assert desk.copy.read_bytes().startswith(OURS)
         assert ".aiemp/Dashboard.last.md" in desk.problems.lines()[0]
+
+
+async def test_a_broken_copy_is_told_and_no_reason_to_write_nothing(desk: Desk) -> None:
+    desk.file.write_bytes(OURS)
+    desk.copy.mkdir()
+    async with desk.serving():
+        assert "w0 | 🟢 running" in desk.shown()
+        (line,) = desk.problems.lines()
+        assert f"{desk.copy} cannot be written (Is a directory); remove or rename that folder" in line
+        await desk.pass_time(1)
+        assert "no copy of the last good Dashboard is kept" in desk.shown()
+        desk.copy.rmdir()
+        desk.happen("paused")
+        await desk.pass_time(1)
+        assert desk.copy.read_bytes().startswith(OURS)
+        assert desk.problems.lines() == []
+
+
+async def test_a_state_folder_that_was_removed_comes_back_with_the_copy(desk: Desk) -> None:
+    desk.file.write_bytes(OURS)
+    desk.copy.parent.rmdir()
+    async with desk.serving():
+        assert desk.copy.read_bytes().startswith(OURS)
+        assert desk.problems.lines() == []
 
 
 @pytest.mark.parametrize(
@@ -289,6 +254,7 @@ async def test_a_symlink_within_the_vault_is_written_through(desk: Desk, exists:
         target.write_bytes(OURS)
     desk.file.symlink_to("Notes/D.md")
     async with desk.serving():
+        await desk.pass_time(reporter.GRACE)
         assert desk.file.is_symlink()
         assert "w0 | 🟢 running" in target.read_text()
         assert [entry.name for entry in target.parent.iterdir()] == ["D.md"]
@@ -319,9 +285,11 @@ async def test_a_vault_reached_through_a_symlink_is_no_way_out(tmp_path: Path) -
 async def test_a_vault_that_went_away_is_told_and_taken_up_again(desk: Desk) -> None:
     away = desk.vault.with_name(f"{desk.vault.name}-away")
     async with desk.serving():
+        await desk.pass_time(1)
         desk.vault.rename(away)
         desk.happen("paused")
         await desk.pass_time(1)
+        await desk.pass_time(reporter.GRACE)
         assert "put the vault's folder back" in desk.problems.lines()[0]
         away.rename(desk.vault)
         await desk.pass_time(15 * 60)
@@ -341,6 +309,7 @@ async def test_a_table_that_told_of_the_dashboards_problem_is_corrected(desk: De
     async with desk.serving():
         desk.file.unlink()
         await desk.pass_time(15 * 60)
+        await desk.pass_time(reporter.GRACE)
         assert "NUL" in desk.shown()
         await desk.pass_time(1)
         assert "NUL" not in desk.shown()
