@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -18,7 +19,8 @@ import anyio
 from orchestrator.clock import rfc3339
 from orchestrator.errors import UserError
 from orchestrator.events import Fact
-from orchestrator.store.opening import NewerDatabase, is_damage, open_or_replace, replace
+from orchestrator.store.connecting import Connecting
+from orchestrator.store.opening import is_damage
 from orchestrator.store.pending import Ask, Batch, Pending, Write
 from orchestrator.store.writing import KEEP_RESTARTS, as_text, insert_facts, replace_statuses, transaction
 
@@ -72,12 +74,9 @@ class Database:
         self._ended: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         # Used by the thread alone:
-        self._connection: sqlite3.Connection | None = None
-        self._lost = False  # the file is a newer version's: there is nothing to write to
+        self._file = Connecting(path, now, partial(self._report, DAMAGED), partial(self._report, NEWER))
         self._unwritable = False
         self._taken: list[Ask] = []  # the questions that wait for the batch in work
-        self._current: dict[str, Write] = {}  # what a new file must be told at once when it replaces a damaged one
-        self._retold: tuple[Write, ...] = ()  # … and what others would tell it
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -224,14 +223,14 @@ class Database:
     ) -> None:
         """Queue a write, instead of one that still waits under `key`: within milliseconds if it is urgent, else soon.
 
-        Unless it is `passing` it says what holds until the next one under `key`, and is done again to a new file that
-        must replace a damaged one. A `durable` one survives a power cut as soon as its batch is committed.
+        Unless it is `passing` it says what holds until the next one under `key`, and is done again to a new file,
+        should this one be damaged or gone. A `durable` one survives a power cut as soon as its batch is committed.
         """
         self._pending.put(key, write, urgent=urgent, passing=passing, durable=durable)
 
     def retell(self, write: Write) -> None:
         """Have `write` done, in the database's thread, to every file that is opened from now on."""
-        self._retold += (write,)
+        self._file.retold += (write,)
 
     async def read(self, apply: Callable[[sqlite3.Connection], T], *, otherwise: T) -> T:
         """What `apply` gives, or `otherwise` when the database cannot be read."""
@@ -297,8 +296,7 @@ class Database:
                     return
                 pause = 0.0 if committed else RETRY
         finally:
-            if self._connection is not None:
-                self._connection.close()
+            self._file.close()
 
     def _begin(self, asks: Iterable[Ask]) -> None:
         """Take these questions on, except those that nobody waits for any more."""
@@ -306,83 +304,72 @@ class Database:
 
     def _ready(self) -> sqlite3.Connection | None:
         """The connection, opened if there is none yet; None while there is nothing to write to."""
-        if self._connection is None and not self._lost:
-            try:
-                self._use(*open_or_replace(self._path, self.now()))
-            except NewerDatabase as error:
-                self._lost = True
-                self._report(NEWER, str(error))
-            except (sqlite3.Error, OSError) as error:
-                self._failed(error)
-        return self._connection
-
-    def _use(self, connection: sqlite3.Connection, damage: str | None) -> None:
-        if damage:
-            self._report(DAMAGED, damage)
         try:
-            with transaction(connection):
-                for write in (*self._current.values(), *self._retold):
-                    write(connection)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
+            return self._file.ready()
+        except (sqlite3.Error, OSError) as error:
+            self._failed(error)
+            return None
 
     def _write(self, batch: Batch) -> bool:
         """Commit a batch; False when it must be tried again later."""
         connection = self._ready()
         if connection is None:
-            return self._lost
+            return self._file.lost
         try:
             try:
                 self._commit(connection, batch)
             except sqlite3.Error as error:
                 if not is_damage(error):
                     raise
-                connection = self._begin_anew(connection, error)
-                self._commit(connection, batch)
+                self._commit(self._file.begin_anew(error), batch)
         except (sqlite3.Error, OSError) as error:
+            self._file.drop_if_stuck()
             self._failed(error)
             return False
-        self._current |= {key: write for key, write in batch.writes.items() if key not in batch.passing}
+        self._file.current |= {key: write for key, write in batch.writes.items() if key not in batch.passing}
         if self._unwritable:
             self._unwritable = False
             self._report(UNWRITABLE, None)
         return True
 
-    def _begin_anew(self, damaged: sqlite3.Connection, error: Exception) -> sqlite3.Connection:
-        self._connection = None
-        # Closed first: a connection removes its -wal by name, and by then the name would be the new file's.
-        with suppress(sqlite3.Error):
-            damaged.close()
-        connection, text = replace(self._path, self.now(), why=str(error))
-        self._use(connection, text)
-        return connection
-
     def _commit(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        with transaction(connection, durable=batch.durable):
+        def write(connection: sqlite3.Connection) -> None:
             insert_facts(connection, batch.facts, batch.dropped)
-            for write in batch.writes.values():
-                write(connection)
+            for each in batch.writes.values():
+                each(connection)
+
+        self._transact(connection, write, durable=batch.durable)
+
+    def _transact(
+        self, connection: sqlite3.Connection, apply: Callable[[sqlite3.Connection], T], *, durable: bool
+    ) -> T:
+        """What `apply` gives in a transaction: again in another one, when somebody has put away the file meanwhile."""
+        while True:
+            with transaction(connection, durable=durable):
+                result = apply(connection)
+            if not self._file.follow() or self._file.connection is None:
+                return result
+            connection = self._file.connection
 
     def _answer(self, ask: Ask, *, committed: bool) -> None:
-        if self._connection is None or (ask.write and not committed):
+        connection = self._file.connection
+        if connection is None or (ask.write and not committed):
             ask.done.set_exception(Unavailable(f"{self._path} cannot be written just now"))
             return
         try:
             if ask.apply is None:
                 result = None
             elif ask.write:
-                with transaction(self._connection, durable=True):
-                    result = ask.apply(self._connection)
+                result = self._transact(connection, ask.apply, durable=True)
             else:
-                result = ask.apply(self._connection)
-        # All but the first: a row that no version of aiemp wrote.
-        except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+                result = ask.apply(connection)
+        # The last three: a row that no version of aiemp wrote.
+        except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
             log.warning("%s: %s", self._path, error)
+            self._file.drop_if_stuck()
             if ask.write and is_damage(error):
                 try:
-                    self._begin_anew(self._connection, error)
+                    self._file.begin_anew(error)
                 except (sqlite3.Error, OSError) as failure:
                     self._failed(failure)
             ask.done.set_exception(Unavailable(f"{self._path}: {error}"))

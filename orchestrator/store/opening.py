@@ -11,8 +11,10 @@ from typing import Final
 from orchestrator.errors import UserError
 from orchestrator.store.schema import MIGRATIONS
 
-# SQLITE_ERROR is among them because our own SQL is tested: when SQLite calls it wrong, the tables are not ours.
-_DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+_DAMAGE: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# What SQLITE_ERROR says when the tables are not ours, since our own SQL is tested. It says other things too that tell
+# nothing about the file ("cannot start a transaction within a transaction").
+_NOT_OURS: Final = ("no such ", "has no column", " columns but ", "already exists", "unsupported file format")
 
 # ruff: noqa: S608  the queries are put together from constants
 _BEGUN_COLUMNS: Final = "run_id, task, slot, trigger, phase, attempts, retries, started_at, retry_at, dry_run"
@@ -46,7 +48,10 @@ class Damaged(Exception):
 def is_damage(error: Exception) -> bool:
     """Whether `error` means that the file is broken, not that it cannot be used just now (disk full, locked)."""
     code = getattr(error, "sqlite_errorcode", None)  # absent when Python's module itself complains
-    return isinstance(error, Damaged) or (code is not None and code & 0xFF in _DAMAGE)
+    if code is None:
+        return isinstance(error, Damaged)
+    strange = code & 0xFF == sqlite3.SQLITE_ERROR and any(words in str(error) for words in _NOT_OURS)
+    return strange or code & 0xFF in _DAMAGE
 
 
 def open_or_replace(path: str, now: datetime) -> tuple[sqlite3.Connection, str | None]:
