@@ -92,14 +92,17 @@ class Reloader:
         return new
 
     def _stale(self, config: Config) -> set[str]:
-        """Find the watchers whose env_file has other content than when their process was started."""
+        """Find the watchers whose env_file has other content than when their process was started, or could not be."""
+        keepers = self._supervisor.keepers
+        tried = {name: launched.fingerprint for name, launched in self._launched.items()}
+        tried |= {name: keeper.refused for name, keeper in keepers.items() if keeper.refused is not None}
         return {
             name
-            for name, launched in self._launched.items()
+            for name, before in tried.items()
             if name in config.watchers
             and name in self.config.watchers
             and config.watchers[name].launch.env_file is not None
-            and fingerprint(self.config.watchers[name].launch) != launched.fingerprint
+            and fingerprint(self.config.watchers[name].launch) != before
         }
 
     def _take_effect(self, new: Config, changes: list[Change], views: Mapping[str, View]) -> None:

@@ -1,14 +1,18 @@
 """What the daemon tells the service manager that started it (sd_notify(3)); without one, nothing."""
 
-import contextlib
 import os
 import socket
 from collections.abc import Mapping
-from typing import Self
+from typing import Final, Self
+
+from orchestrator.clock import pause
+
+READY_TRIES: Final = 10
+READY_PAUSE: Final = 0.05  # seconds
 
 
 class ServiceManager:
-    """Sends READY, STATUS, RELOADING, STOPPING and WATCHDOG. Never blocks and never fails."""
+    """Sends READY, STATUS, RELOADING, STOPPING and WATCHDOG. Never fails; blocks half a second at most, with READY."""
 
     def __init__(self, address: str | None, watchdog: float | None) -> None:
         self._address = address
@@ -31,8 +35,17 @@ class ServiceManager:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         message = "\n".join(f"{key}={value.replace(chr(10), ' ')}" for key, value in fields.items())
-        with contextlib.suppress(OSError):  # the manager is gone or does not read: nothing that we could do about it
-            self._socket.sendto(message.encode(), os.fsencode(address))
+        # READY=1 is never said again: unheard, the manager would take a daemon that runs for one that hangs.
+        for tries_left in reversed(range(READY_TRIES if "READY" in fields else 1)):
+            try:
+                self._socket.sendto(message.encode(), os.fsencode(address))
+            except BlockingIOError:  # it has much to read just now
+                if tries_left:
+                    pause(READY_PAUSE)
+            except OSError:  # it is gone: nothing that we could do about it
+                return
+            else:
+                return
 
     def close(self) -> None:
         if self._socket is not None:

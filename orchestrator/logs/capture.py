@@ -16,7 +16,7 @@ from orchestrator.errors import UserError
 from orchestrator.logs.file import Limits
 from orchestrator.logs.pipes import GROWN, USUAL, Pipe
 from orchestrator.logs.source import OwnLines, PipeSource, Source
-from orchestrator.places import Places, private_folder
+from orchestrator.places import Places, private_subfolder
 from orchestrator.turns import EndOfTurn
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Capture:
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
 
     def start(self) -> None:
-        private_folder(self._places.pipes)
+        private_subfolder(self._places.pipes)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._thread.start()
 
@@ -105,7 +105,7 @@ class Capture:
         while fd is None:  # someone removed the FIFO: what the old one still holds is written first, then the new one's
             self._call(partial(self._retire, self._sources.pop(name)))
             with suppress(OSError, UserError):  # without the folder the next one is a plain pipe
-                private_folder(self._places.pipes)
+                private_subfolder(self._places.pipes)
             fd = self._add(name, (0,)).pipe.writer()
         return fd
 
@@ -169,7 +169,7 @@ class Capture:
     # Both sides
 
     def _add(self, name: str, boundaries: tuple[int, ...]) -> PipeSource:
-        pipe = Pipe(f"{self._places.pipes}/{name}")
+        pipe = Pipe(self._places.pipe(name))
         source = PipeSource(f"log:{name}", self._places.watcher_log(name), pipe, boundaries, self._places.vault)
         self._sources[name] = source
         self._call(partial(self._begin, source))
@@ -188,7 +188,7 @@ class Capture:
             if self._woken or self._closed:
                 return
             self._woken = True
-        os.write(self._wake_write, b"\0")
+            os.write(self._wake_write, b"\0")  # under the lock, or _finish() could have closed it meanwhile
 
     # On the thread
 

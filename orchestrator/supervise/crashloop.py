@@ -1,6 +1,12 @@
 """PURE. The restart window that cuts a crash loop, and the waits between automatic restarts."""
 
+from typing import Final
+
 from orchestrator.config.model import Backoff, CrashLoop
+
+# Seconds until the next try at least. What is missing (memory, a free descriptor) is missing in the same instant too,
+# and whoever may be restarted a million times would try a million times before anybody else gets a turn.
+AFTER_A_FAILED_SPAWN: Final = 0.1
 
 
 def recent(restarts: tuple[float, ...], now: float, window: float) -> tuple[float, ...]:

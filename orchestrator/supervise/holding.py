@@ -33,6 +33,10 @@ class Holding:
         """Whether `name` is to stop once what depends on it is gone."""
         return name in self._stops
 
+    def starts(self, name: str) -> bool:
+        """Whether `name` is to start once what it depends on runs, or once it is gone."""
+        return name in self._starts
+
     def hopeless(self, name: str) -> bool:
         """Whether `name` waits for something that will not come by itself."""
         needed = order.dependencies(self._depends_on(), name) if name in self._starts else []
@@ -42,14 +46,11 @@ class Holding:
         """Who has a part in `verb`: a start needs what is needed, a stop takes along what depends on it."""
         if verb in {Verb.STOP, Verb.RESTART}:
             others = order.dependents(self._depends_on(), *names)
-            # Not the paused, fatal or exited: they are down, and a restart of others is no reason to revive them.
-            concerned = {
-                name
-                for name in others
-                if name in self._starts
-                or self._keepers[name].pid is not None
-                or self._keepers[name].state is State.BACKOFF
-            }
+            # Not the paused, fatal or exited: they are down, and a restart of others is no reason to revive them. Nor
+            # those that someone is stopping.
+            concerned = {name for name in others if name in self._starts or self._lives(name)}
+            if verb is Verb.RESTART:
+                concerned -= {name for name in others if name not in self._starts and self._goes(name)}
         else:
             needy = [name for name in names if verb is Verb.START or self._keepers[name].state is State.PAUSED]
             needed = order.dependencies(self._depends_on(), *needy)
@@ -100,6 +101,9 @@ class Holding:
             self._advancing = False
 
     def _advance_stops(self) -> bool:
+        for keeper in [self._keepers[name] for name in self._stops]:
+            if keeper.comes_back:
+                keeper.tell(states.Stop())  # nothing of it runs that others could need, so nothing has to wait
         running = [keeper for keeper in self._keepers.values() if keeper.pid is not None]
         needed = {need for keeper in running for need in keeper.config.depends_on}
         free = [name for name in self._stops if name not in needed]
@@ -119,6 +123,12 @@ class Holding:
                 keeper.tell(states.Start())
                 moved = True
         return moved
+
+    def _lives(self, name: str) -> bool:
+        return self._keepers[name].pid is not None or self._keepers[name].state is State.BACKOFF
+
+    def _goes(self, name: str) -> bool:
+        return name in self._stops or not self._keepers[name].child.wanted
 
     def _up(self, name: str) -> bool:
         return self._keepers[name].state is State.RUNNING and not self.holds(name)

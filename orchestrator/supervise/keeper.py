@@ -13,7 +13,7 @@ from orchestrator.events import Fact, WatcherChanged, WatcherDied, WatcherRestar
 from orchestrator.processes.children import SpawnTrouble
 from orchestrator.processes.death import Death
 from orchestrator.processes.programs import Unlaunchable
-from orchestrator.supervise import crashloop, lifecycle, states
+from orchestrator.supervise import crashloop, launch, lifecycle, states
 from orchestrator.supervise.states import Child, Effect, State
 
 STATUS_TEXT_MAX = 200
@@ -58,6 +58,7 @@ class Keeper:
         self.status_text: str | None = None
         self.adopted = False
         self.stopped_by_person = False
+        self.refused: str | None = None  # the fingerprint of what could not be started at all, the last time
         self.watched = True  # its process was told of a watchdog (WATCHDOG_USEC)
         self.waits_for: str | None = None  # set by the supervisor while a dependency holds the start back
         self._host = host
@@ -172,8 +173,12 @@ class Keeper:
         self.tell(states.Adopted(pid, uptime))
 
     def stay_paused(self, cause: str) -> None:
-        """Go on keeping it from its crash loop, as an earlier daemon did."""
-        self.child = replace(self.child, phase=states.Paused(cause), wanted=True)
+        """Go on keeping it from its crash loop, as an earlier daemon did; first what is left of it may have to end."""
+        phase = self.child.phase
+        if isinstance(phase, states.Stopping):
+            self.child = replace(self.child, phase=replace(phase, pauses=cause))
+        else:
+            self.child = replace(self.child, phase=states.Paused(cause), wanted=True)
 
     def reason(self) -> str | None:
         """One line for a person: why it is not simply running or stopped."""
@@ -255,12 +260,14 @@ class Keeper:
         self.generation += 1
         self.status_text = None
         self.watched = self.config.policy.watchdog > 0
+        self.refused = None
         try:
             return states.Spawned(self._host.spawn(self.config))
-        except Unlaunchable as error:
+        except (Unlaunchable, SpawnTrouble) as error:
+            if isinstance(error, SpawnTrouble) and error.transient:
+                return states.SpawnFailed(str(error))
+            self.refused = launch.fingerprint(self.config.launch)
             return states.SpawnRefused(str(error))
-        except SpawnTrouble as error:
-            return states.SpawnFailed(str(error)) if error.transient else states.SpawnRefused(str(error))
 
     def _with_output(self, text: str, *, lines: int) -> str:
         said = [line.strip() for line in self._host.last_lines(self.name)[-lines:]]

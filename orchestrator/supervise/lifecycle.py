@@ -75,7 +75,9 @@ def step(child: Child, event: Event, now: float, policy: Policy) -> Outcome:
                 case Stopped() | Backoff() | Exited() | Paused() | Fatal():
                     return _spawn(_forgiven(child))
                 case Stopping():
-                    return replace(_forgiven(child), wanted=True, phase=replace(phase, cause=None, exits=False)), ()
+                    return replace(
+                        _forgiven(child), wanted=True, phase=replace(phase, cause=None, exits=False, pauses=None)
+                    ), ()
                 case Starting() | Running():
                     return child, ()
                 case _ as never:
@@ -102,7 +104,7 @@ def step(child: Child, event: Event, now: float, policy: Policy) -> Outcome:
                 case Starting(pid=pid) | Running(pid=pid):
                     return _terminate(child, pid, None, now, policy)
                 case Stopping():
-                    return replace(child, phase=replace(phase, cause=None, exits=False)), ()
+                    return replace(child, phase=replace(phase, cause=None, exits=False, pauses=None)), ()
                 case Stopped() | Backoff() | Exited() | Paused() | Fatal():
                     return replace(child, phase=Stopped()), ()
                 case _ as never:
@@ -112,7 +114,7 @@ def step(child: Child, event: Event, now: float, policy: Policy) -> Outcome:
                 case Starting(pid=pid) | Running(pid=pid):
                     return replace(child, wanted=False, phase=Stopping(pid, None, None)), (Effect.KILL,)
                 case Stopping():
-                    killed = replace(phase, kill_at=None, cause=None, exits=False)
+                    killed = replace(phase, kill_at=None, cause=None, exits=False, pauses=None)
                     return replace(child, wanted=False, phase=killed), (Effect.KILL,)
                 case Stopped() | Backoff() | Exited() | Paused() | Fatal():
                     return step(child, Stop(), now, policy)
@@ -132,7 +134,7 @@ def step(child: Child, event: Event, now: float, policy: Policy) -> Outcome:
             return replace(child, phase=left), (Effect.TERMINATE,)
         case SpawnFailed(why=why):
             _expect_no_process(phase, event)
-            return _again(child, why, now, policy)
+            return _again(child, why, now, policy, at_least=crashloop.AFTER_A_FAILED_SPAWN)
         case SpawnRefused(why=why):
             _expect_no_process(phase, event)
             return replace(child, phase=Fatal(why)), ()
@@ -244,6 +246,8 @@ def _died(
 
 def _gone(child: Child, phase: Stopping, now: float, policy: Policy) -> Outcome:
     """The last process of a group that was being stopped is gone."""
+    if phase.pauses is not None:
+        return replace(child, phase=Paused(phase.pauses), wanted=True), ()
     if not child.wanted:
         return replace(child, phase=Stopped()), ()
     if phase.exits and phase.death is not None:
@@ -255,10 +259,10 @@ def _gone(child: Child, phase: Stopping, now: float, policy: Policy) -> Outcome:
     return _again(child, phase.cause, now, policy)
 
 
-def _again(child: Child, cause: str, now: float, policy: Policy) -> Outcome:
+def _again(child: Child, cause: str, now: float, policy: Policy, *, at_least: float = 0.0) -> Outcome:
     """An automatic restart is due: at once, after a wait, or not at all."""
     streak = child.streak + 1
-    wait = crashloop.delay(streak, policy.backoff)
+    wait = max(at_least, crashloop.delay(streak, policy.backoff))
     child = replace(child, restarts=crashloop.recent(child.restarts, now, policy.crash_loop.window))
     if crashloop.exceeds(child.restarts, now + wait, policy.crash_loop):
         return _paused(child, cause, policy)

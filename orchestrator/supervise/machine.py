@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -120,7 +121,24 @@ class RealMachine:
             output = os.readlink(f"/proc/{pid}/fd/1")  # noqa: PTH115  hot path's neighbour: strings
         except OSError:
             return False
-        return output == f"{self._around.places.pipe(name)} (deleted)"
+        return output == f"{os.path.realpath(self._around.places.pipe(name))} (deleted)"
+
+    def may_be_ours(self, name: str, pid: int) -> bool:
+        """Whether a process writes into its watcher's pipe, as all that an earlier daemon has started do.
+
+        Its environment anybody can write; the pipe only we can open. Where no named pipes can be made, any may be ours.
+        """
+        if self.unheard(name, pid):
+            return True
+        with suppress(OSError):
+            if os.path.samefile(f"/proc/{pid}/fd/1", self._around.places.pipe(name)):  # noqa: PTH121  strings
+                return True
+        return not self._has_pipes()
+
+    def _has_pipes(self) -> bool:
+        with suppress(OSError), os.scandir(self._around.places.pipes) as entries:
+            return any(stat.S_ISFIFO(entry.stat(follow_symlinks=False).st_mode) for entry in entries)
+        return False
 
     def deaths(self) -> Iterable[tuple[int, Death]]:
         return self._processes.ended()

@@ -59,6 +59,7 @@ class Stopping:
     cause: str | None  # why it is stopped by itself; None: someone asked for it
     death: Death | None = None  # set: the leader is gone, others of its process group are not
     exits: bool = False  # its policy says not to start it again
+    pauses: str | None = None  # it is paused, for this reason, and stays so
 
 
 @dataclass(frozen=True, slots=True)

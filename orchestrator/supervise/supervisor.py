@@ -17,7 +17,7 @@ from orchestrator.supervise import states
 from orchestrator.supervise.holding import Holding
 from orchestrator.supervise.keeper import Host, Keeper
 from orchestrator.supervise.states import State
-from orchestrator.supervise.verdict import Verb, Verdict, View, judge, needs
+from orchestrator.supervise.verdict import Verb, Verdict, View, in_the_end, judge, needs
 
 log = logging.getLogger(__name__)
 
@@ -197,11 +197,11 @@ class Supervisor:
         if config.launch.memory_limit:
             self._limited.set()
 
-    def adopt(self, name: str, pid: int, uptime: float, restarts: int = 0) -> None:
-        """Keep a process that an earlier daemon started as `name`'s, as if it were our own."""
+    def adopt(self, name: str, pid: int, uptime: float, restarts: int = 0, *, watched: bool = True) -> None:
+        """Keep a process that an earlier daemon started as `name`'s, as if it were our own (see Keeper.adopt)."""
         keeper = self.keepers[name]
         self._leaders[pid] = keeper
-        keeper.adopt(pid, uptime, restarts)
+        keeper.adopt(pid, uptime, restarts, watched=watched)
 
     def see_off(self, name: str, pid: int) -> None:
         """End what is left of the group `pid` of an earlier daemon's process, before `name` is started."""
@@ -236,13 +236,16 @@ class Supervisor:
                 unknown.append(pattern)
         return [name for name in self.keepers if name in found], unknown
 
-    def ask(self, verb: Verb, names: Sequence[str], *, person: bool = False) -> dict[str, int | None]:
+    def ask(
+        self, verb: Verb, names: Sequence[str], *, person: bool = False, except_for: Collection[str] = ()
+    ) -> dict[str, int | None]:
         """Begin to carry out `verb`; give the generation that each watcher it concerns has to reach.
 
         A start also starts what is needed, a stop also stops what depends on it, a restart restarts that too.
         `person`: it is someone's wish, which a stop keeps for the next daemon should this one be killed.
+        `except_for`: who is not taken along. Whoever needs them waits.
         """
-        concerned = self._holding.concerns(verb, names)
+        concerned = [name for name in self._holding.concerns(verb, names) if name in names or name not in except_for]
         # What a resumed watcher depends on is started, not resumed.
         asked = {
             name: needs(Verb.START if verb is Verb.RESUME and name not in names else verb, self.view(name))
@@ -276,7 +279,8 @@ class Supervisor:
             verdicts[name] = self._judge(verb, name, asked[name]) or Verdict(
                 ok=False, message=f"is still {self.view(name).state} after {timeout:g} s, and aiemp goes on with it"
             )
-        return verdicts
+        kept = [name for name in verdicts if name in self.keepers]
+        return verdicts | {name: in_the_end(verb, verdicts[name], self.view(name)) for name in kept}
 
     def _judge(self, verb: Verb, name: str, generation: int | None) -> Verdict | None:
         if name not in self.keepers or (name in self._removed and verb is not Verb.STOP):
@@ -294,6 +298,8 @@ class Supervisor:
             wanted=keeper.child.wanted,
             held=self._holding.holds(name),
             stop_held=self._holding.stops(name),
+            start_held=self._holding.starts(name),
+            again=keeper.again,
             hopeless=self._holding.hopeless(name),
             reason=keeper.reason(),
             clean_exit=keeper.last_exit is not None
@@ -329,12 +335,11 @@ class Supervisor:
         return all(verdict.ok for verdict in verdicts.values())
 
     def kill_all(self) -> None:
-        """Kill whatever process there is, at once."""
+        """Kill whatever process there is, at once, and let none come back."""
         self._holding.closed = True
         self._holding.clear()
         for keeper in tuple(self.keepers.values()):
-            if keeper.pid is not None:
-                keeper.tell(states.Kill())
+            keeper.tell(states.Kill())
 
     # --- what happened ---
 

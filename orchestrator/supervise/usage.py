@@ -20,7 +20,7 @@ class Meter:
         """Usage of each process by itself, without its children. `wall`: now, in seconds since the epoch."""
         import psutil  # noqa: PLC0415  see the module
 
-        found, last = dict[int, Usage](), dict[int, tuple[float, float, float]]()
+        found = dict[int, Usage]()
         for pid in pids:
             try:
                 process = psutil.Process(pid)
@@ -28,13 +28,16 @@ class Meter:
                     born, times = process.create_time(), process.cpu_times()
                     rss = process.memory_info().rss
             except psutil.Error:
+                self._last.pop(pid, None)
                 continue
             cpu = times.user + times.system
             before = self._last.get(pid)
             since, used = (before[1], before[2]) if before is not None and before[0] == born else (born, 0.0)
             found[pid] = Usage(round(100 * max(0.0, cpu - used) / max(wall - since, 0.01), 1), rss)
-            last[pid] = (born, wall, cpu)
-        self._last = last
+            self._last[pid] = (born, wall, cpu)
+        for pid in self._last.keys() - found.keys():  # not asked for this time, but maybe the next
+            if not psutil.pid_exists(pid):
+                del self._last[pid]
         return found
 
 

@@ -25,6 +25,8 @@ class View:
     hopeless: bool  # … for one that will not come by itself
     reason: str | None
     stop_held: bool = False  # it is its stop that waits
+    start_held: bool = False  # it is its start that waits; both: its restart
+    again: bool = False  # someone asked for another process of it, which begins when this one has ended
     clean_exit: bool = False  # the last process ended with an expected exit code
 
 
@@ -59,9 +61,25 @@ def judge(verb: Verb, generation: int | None, view: View) -> Verdict | None:
         return None if view.held or view.pid is not None else Verdict(ok=True)
     if view.hopeless:
         return Verdict(ok=False, message=view.reason or "held back")
-    if view.held or (view.generation < generation and view.state is State.STOPPING and view.wanted):
+    if view.held or view.again or (view.generation < generation and view.state is State.STOPPING and view.wanted):
         return None
     return _of_a_start(view)
+
+
+def in_the_end(verb: Verb, verdict: Verdict, view: View) -> Verdict:
+    """`verdict`, which may have come a while ago, with a word about what another command has made of it since."""
+    if not verdict.ok or verdict.message:
+        return verdict
+    down = view.state in {State.STOPPED, State.STOPPING}
+    if verb is Verb.STOP:
+        undone = "was stopped, then started again by another command" if view.pid is not None or view.wanted else ""
+    elif down and (view.again or view.start_held):
+        undone = "was started, and is being restarted by another command"
+    elif down and not view.wanted:
+        undone = "was started, then stopped by another command"
+    else:
+        undone = ""
+    return Verdict(ok=True, message=undone)
 
 
 def _of_a_start(view: View) -> Verdict | None:

@@ -14,6 +14,7 @@ from orchestrator.supervise.states import (
     Effect,
     Event,
     GroupGone,
+    Kill,
     LeftBehind,
     Pinged,
     Readied,
@@ -25,6 +26,7 @@ from orchestrator.supervise.states import (
     Start,
     State,
     Stop,
+    Stopping,
     Tick,
     Unhealthy,
 )
@@ -170,10 +172,49 @@ def test_a_refused_spawn_is_fatal_and_a_failed_one_is_tried_again() -> None:
     asked, _ = step(Child(), Start(), 0.0, ALIVE)
     fatal, effects = step(asked, SpawnRefused("no such command"), 0.0, ALIVE)
     assert (fatal.phase.state, effects, fatal.wanted) == (State.FATAL, (), True)
-    again, effects = step(asked, SpawnFailed("out of processes"), 0.0, ALIVE)
+    first, effects = step(asked, SpawnFailed("out of processes"), 0.0, ALIVE)
+    assert (first.phase.state, effects, deadline(first, ALIVE)) == (State.BACKOFF, (), 0.1)
+    again, effects = step(first, Tick(), 0.1, ALIVE)
     assert (effects, len(again.restarts)) == ((Effect.SPAWN,), 1)
-    waiting, effects = step(again, SpawnFailed("out of processes"), 0.0, ALIVE)
-    assert (waiting.phase.state, effects, deadline(waiting, ALIVE)) == (State.BACKOFF, (), 1.0)
+    waiting, effects = step(again, SpawnFailed("out of processes"), 0.1, ALIVE)
+    assert (waiting.phase.state, effects, deadline(waiting, ALIVE)) == (State.BACKOFF, (), 1.1)
+
+
+def test_a_failed_spawn_is_never_tried_again_in_the_same_instant_whatever_the_backoff_says() -> None:
+    child, _ = step(Child(), Start(), 0.0, NO_WAIT)
+    now = 0.0
+    for _ in range(5):
+        child, effects = step(child, SpawnFailed("text file busy"), now, NO_WAIT)
+        due = deadline(child, NO_WAIT)
+        assert due is not None
+        assert (effects, due >= now + 0.1) == ((), True)
+        child, effects = step(child, Tick(), due, NO_WAIT)
+        assert effects == (Effect.SPAWN,)
+        now = due
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "ends_in"),
+    [
+        (None, State.PAUSED),
+        (Pinged(), State.PAUSED),
+        (Tick(), State.PAUSED),
+        (Start(), State.BACKOFF),
+        (RestartAsked(), State.BACKOFF),
+        (Stop(), State.STOPPED),
+        (Kill(), State.STOPPED),
+    ],
+)
+def test_a_pause_outlasts_what_was_left_behind_unless_someone_asks(meanwhile: Event | None, ends_in: State) -> None:
+    child, _ = step(Child(), LeftBehind(7), 0.0, ALIVE)
+    assert isinstance(child.phase, Stopping)
+    child = replace(child, phase=replace(child.phase, pauses="crash loop"))
+    if meanwhile is not None:
+        child, _ = step(child, meanwhile, 0.5, ALIVE)
+    child, effects = step(child, GroupGone(), 1.0, ALIVE)
+    if effects:
+        child, _ = step(child, SpawnFailed("out of processes"), 1.0, ALIVE)
+    assert child.phase.state is ends_in
 
 
 def test_the_pause_says_why_in_a_line() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import UserError
-from orchestrator.places import Places, private_folder
+from orchestrator.places import SUN_PATH_MAX, Places, private_folder, private_subfolder
+from orchestrator.processes.notify import SHORT
 
 
 def test_the_socket_lies_in_the_vault_unless_the_vault_names_another_place(tmp_path: Path) -> None:
@@ -31,6 +32,22 @@ def test_the_fallback_folder_is_short_and_the_vaults_own(monkeypatch: pytest.Mon
     assert len(one) < 60
 
 
+@pytest.mark.parametrize("length", range(25, 80))
+def test_the_runtime_folder_is_used_as_long_as_the_sockets_fit_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    base = f"/run/{'u' * (length - 5)}"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", base)
+    monkeypatch.setattr(os.path, "isdir", lambda path: path == base)
+    folder = Places("/" + "v" * 300).fallback_sockets()
+    fits = all(
+        len(f"{base}/{folder.rpartition('/')[2]}/{socket}") <= SUN_PATH_MAX
+        for socket in ("control.sock", f"notify/{'x' * SHORT}")
+    )
+    assert fits or length > 43  # RuntimeDirectory=%N of the printed unit: its name may have some forty characters
+    assert folder.startswith(f"{base}/" if fits else "/tmp/")
+
+
 def test_a_private_folder_is_closed_to_others(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o755)
@@ -43,3 +60,24 @@ def test_a_link_in_place_of_the_private_folder_is_refused(tmp_path: Path) -> Non
     (tmp_path / "state").symlink_to(tmp_path / "real")
     with pytest.raises(UserError, match="not a folder of yours"):
         private_folder(str(tmp_path / "state"))
+
+
+@pytest.mark.parametrize("name", ["../other", "a/b", "/etc/passwd", "", ".", "..", "a\0b"])
+def test_a_name_that_would_lead_out_of_its_folder_is_refused(name: str) -> None:
+    places = Places("/vault")
+    assert (places.watcher_log("a.b"), places.pipe("a.b")) == (
+        "/vault/Logs/watchers/a.b.log",
+        "/vault/.aiemp/pipes/a.b",
+    )
+    for where in (places.watcher_log, places.pipe):
+        with pytest.raises(UserError, match="cannot be a file's name"):
+            where(name)
+
+
+def test_a_private_subfolder_brings_the_folder_it_lies_in_but_never_a_vault(tmp_path: Path) -> None:
+    state = tmp_path / "vault" / ".aiemp"
+    with pytest.raises(FileNotFoundError):
+        private_subfolder(str(state / "pipes"))
+    state.parent.mkdir()
+    private_subfolder(str(state / "pipes"))
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (state, state / "pipes")] == [0o700, 0o700]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.supervise.states import State
-from orchestrator.supervise.verdict import Verb, Verdict, View, judge, needs
+from orchestrator.supervise.verdict import Verb, Verdict, View, in_the_end, judge, needs
 
 AT_REST = View(
     state=State.STOPPED, pid=None, generation=3, wanted=False, held=False, hopeless=False, reason=None, clean_exit=False
@@ -87,6 +87,7 @@ def test_what_is_held_back_is_waited_for(verb: Verb, state: State) -> None:
         (seen(State.RUNNING, 4), Verdict(ok=True)),
         (seen(State.RUNNING, 9), Verdict(ok=True)),
         (seen(State.STOPPING, 3), None),  # the old process is on its way out
+        (seen(State.STOPPING, 4, again=True), None),  # someone restarts it
         (seen(State.STOPPING, 4, reason="watchdog"), Verdict(ok=False, message="watchdog")),
         (
             seen(State.STOPPING, 3, wanted=False),
@@ -108,3 +109,33 @@ def test_what_is_held_back_is_waited_for(verb: Verb, state: State) -> None:
 )
 def test_what_becomes_of_a_start(verb: Verb, view: View, verdict: Verdict | None) -> None:
     assert judge(verb, 4, view) == verdict
+
+
+@pytest.mark.parametrize("verb", [*STARTS, Verb.RESUME])
+@pytest.mark.parametrize(
+    ("view", "word"),
+    [
+        (seen(State.RUNNING), ""),
+        (seen(State.BACKOFF, reason="exit code 1"), ""),
+        (seen(State.STOPPED, wanted=False), "stopped by another command"),
+        (seen(State.STOPPING, wanted=False), "stopped by another command"),
+        (seen(State.STOPPING, again=True), "restarted by another command"),
+        (seen(State.STOPPED, wanted=False, held=True, start_held=True), "restarted by another command"),
+    ],
+)
+def test_a_start_that_was_undone_before_the_others_were_up_says_so(verb: Verb, view: View, word: str) -> None:
+    verdict = in_the_end(verb, Verdict(ok=True), view)
+    assert verdict.ok
+    assert verdict.message.endswith(word)
+    assert bool(verdict.message) is bool(word)
+
+
+def test_a_stop_that_was_undone_before_the_others_were_gone_says_so() -> None:
+    assert in_the_end(Verb.STOP, Verdict(ok=True), seen(State.STOPPED, wanted=False)) == Verdict(ok=True)
+    assert "started again by another" in in_the_end(Verb.STOP, Verdict(ok=True), seen(State.STARTING, 4)).message
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_a_failure_and_what_was_said_already_stay(verb: Verb) -> None:
+    for verdict in (Verdict(ok=False, message="exit code 1"), Verdict(ok=True, message="exit code 0")):
+        assert in_the_end(verb, verdict, seen(State.STOPPED, wanted=False)) == verdict

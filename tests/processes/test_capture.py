@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator.config.model import LogsConfig
+from orchestrator.errors import UserError
 from orchestrator.logs.file import LogFile
 from orchestrator.places import Places
 
@@ -179,6 +181,40 @@ def test_a_removed_pipe_is_made_again_for_the_next_process(tmp_path: Path) -> No
         capture.settle("w").result(5)
         assert stat.S_IMODE(Path(places.pipes, "w").stat().st_mode) == 0o600
     assert Path(places.watcher_log("w")).read_bytes() == b"one\ntwo\n"
+
+
+def test_a_removed_state_folder_is_made_again_for_the_next_pipe(tmp_path: Path) -> None:
+    with capturing(tmp_path, LogsConfig()) as (capture, places):
+        child(capture, "w", "print('one')").wait(10)
+        shutil.rmtree(places.state)
+        child(capture, "w", "print('two')").wait(10)
+        capture.settle("w").result(5)
+        assert Path(places.pipes, "w").is_fifo()
+        assert stat.S_IMODE(Path(places.state).stat().st_mode) == 0o700
+    assert Path(places.watcher_log("w")).read_bytes() == b"one\ntwo\n"
+
+
+def test_a_name_that_would_lead_out_of_the_folder_gets_no_pipe(tmp_path: Path) -> None:
+    with capturing(tmp_path, LogsConfig()) as (capture, _), pytest.raises(UserError, match="cannot be a file's name"):
+        capture.open("../lock")
+    assert not (tmp_path / ".aiemp" / "lock").exists()
+
+
+def test_whoever_wakes_the_thread_writes_to_no_descriptor_that_it_has_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, unguarded = os.write, list[bytes]()
+    with capturing(tmp_path, LogsConfig()) as (capture, _):
+
+        def watched(fd: int, data: bytes) -> int:
+            if fd == capture._wake_write and not capture._lock.locked():
+                unguarded.append(data)  # from here on the thread may end, and the number be another file's
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", watched)
+        for number in range(20):
+            capture.add_line(b"line %d\n" % number)
+    assert unguarded == []
 
 
 def test_without_named_pipes_plain_ones_do(tmp_path: Path) -> None:

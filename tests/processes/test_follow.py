@@ -1,8 +1,11 @@
 """`tail`: the end of a log and what comes after it, across rotations, deletions and truncations."""
 
 import os
+import random
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +31,6 @@ def collect(blocks: Iterator[bytes], end: bytes) -> bytes:
     """What is followed, until it ends with `end`."""
     found = b""
     for block in blocks:
-        assert block.endswith(b"\n")
         found += block
         if found.endswith(end):
             return found
@@ -61,7 +63,7 @@ def test_what_a_crash_left_twice_is_shown_once(tmp_path: Path) -> None:
 def test_followed_through_rotations_no_line_is_missed_or_repeated(tmp_path: Path) -> None:
     log = LogFile(str(tmp_path / "log"))
     write(log, b"zero\none\ntw")
-    blocks = follow(log.path, 1, pause=0.001)
+    blocks = follow(log.path, 2, pause=0.001)
     assert next(blocks) == b"one\n"
     write(log, b"o\n")
     assert next(blocks) == b"two\n"
@@ -71,6 +73,69 @@ def test_followed_through_rotations_no_line_is_missed_or_repeated(tmp_path: Path
     assert collect(blocks, b"eight\n") == (
         b"three and a half, far too long for the limit\nfour\nfive ........\nsix .........\nseven .......\neight\n"
     )
+
+
+def test_a_line_that_is_not_ended_yet_is_shown_after_a_while_and_never_again(tmp_path: Path) -> None:
+    log = LogFile(str(tmp_path / "log"))
+    write(log, b"one\nName")
+    blocks = follow(log.path, 2, pause=0.001)
+    assert [next(blocks), next(blocks)] == [b"one\n", b"Name"]
+    write(log, b"? ")
+    assert next(blocks) == b"? "
+    write(log, b"Ann\nA")
+    assert [next(blocks), next(blocks)] == [b"Ann\n", b"A"]
+    write(log, b"ge? ")  # and now its part is full: the line moves on into the next one
+    assert next(blocks) == b"ge? "
+    write(log, b"a line that is far too long\nnext\n")
+    assert collect(blocks, b"next\n") == b"a line that is far too long\nnext\n"
+    assert (tmp_path / "log.1").exists()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_shown_in_whatever_pieces_it_is_all_there_once(tmp_path: Path, seed: int) -> None:
+    chosen = random.Random(seed)  # noqa: S311  no secret
+    limits = LogsConfig(max_bytes=chosen.choice([1, 5, 20]), backups=1000)
+    log = LogFile(str(tmp_path / "log"))
+    written, number = b"0\n", 0
+    write(log, written, limits)
+    blocks = follow(log.path, 1, pause=0.001)
+    shown = next(blocks)
+    while len(written) < 150:
+        number += 1
+        piece = str(number).encode() + b"\n" * (chosen.random() < 0.4)
+        write(log, piece, limits)
+        written += piece
+        while chosen.random() < 0.6 and len(shown) < len(written):
+            shown += next(blocks)
+        assert written.startswith(shown)
+    while len(shown) < len(written):
+        shown += next(blocks)
+    assert shown == written
+
+
+def test_a_begun_line_counts_as_one_and_is_not_asked_for_with_none(tmp_path: Path) -> None:
+    log = LogFile(str(tmp_path / "log"))
+    write(log, b"one\nbeg")
+    assert next(follow(log.path, 1, pause=0.001)) == b"beg"
+    blocks = follow(log.path, 0, pause=0.001)
+
+    def goes_on() -> None:
+        time.sleep(0.05)
+        write(log, b"un\n")
+
+    other = threading.Thread(target=goes_on)
+    other.start()
+    assert next(blocks) == b"begun\n"
+    other.join()
+
+
+def test_a_begun_line_that_was_shown_and_is_taken_away_ends_there(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"one\nbegun")
+    blocks = follow(str(path), 1, pause=0.001)
+    assert next(blocks) == b"begun"
+    path.write_bytes(b"new\n")
+    assert [next(blocks), next(blocks)] == [b"\n", b"new\n"]
 
 
 def test_it_says_when_older_parts_are_gone_before_they_were_read(tmp_path: Path) -> None:

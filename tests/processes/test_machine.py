@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from spawning import PATIENCE, group_lives, until
 from orchestrator.config.model import Ready, Restart
 from orchestrator.places import private_folder
 from orchestrator.processes.identity import Identity
+from orchestrator.redaction import Redactor
 from orchestrator.supervise.machine import Launched
 from orchestrator.supervise.states import State
 from orchestrator.supervise.verdict import Verb
@@ -32,6 +34,35 @@ async def test_a_crash_loop_ends_paused_after_six_starts_with_the_last_words_as_
         assert "restarted 5 times" in reason
         assert "exit code 3" in reason
         assert "I give up" in reason
+
+
+async def test_what_a_watcher_says_is_told_without_its_secrets_and_logged_as_it_was_said(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GMAIL_TOKEN='from-the-file'\nMODE=from-the-mode\n")
+    script = """
+import os, socket, sys
+speaker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+speaker.connect(os.environ["NOTIFY_SOCKET"])
+said = f"{os.environ['GMAIL_TOKEN']} {os.environ['MODE']}"
+speaker.send(b"READY=1\\nSTATUS=" + said.encode())
+sys.stdin = open(sys.argv[1])
+sys.stdin.read()
+sys.exit(said)
+"""
+    os.mkfifo(tmp_path / "go")
+    async with serving(tmp_path) as site:
+        policy = replace(AT_ONCE, ready=Ready.NOTIFY, restart=Restart.NEVER)
+        command = ("python", "-c", script, str(tmp_path / "go"))
+        site.supervisor.add(site.watcher("a", *command, policy=policy, env_file=tmp_path / ".env"))
+        assert (await site.ask(Verb.START, "a"))["a"].ok
+        assert site.supervisor.keepers["a"].status_text == "[redacted] from-the-mode"
+        (tmp_path / "go").write_bytes(b"")
+        await until(lambda: site.state("a") is State.EXITED)
+        await site.supervisor.settle("a")
+        assert (site.supervisor.keepers["a"].reason() or "").endswith("last output: [redacted] from-the-mode")
+        assert "from-the-file from-the-mode" in site.log("a")
+        site.supervisor.add(site.sh("b", "sleep 1000"))
+        await site.ask(Verb.START, "b")
+        assert ("b" in site.machine._redactors) is bool(Redactor(os.environ))  # most need no memory for it
 
 
 async def test_the_killed_are_back_with_another_pid(tmp_path: Path) -> None:
@@ -131,6 +162,34 @@ async def test_without_room_for_a_socket_only_that_watcher_is_in_trouble(tmp_pat
         assert "its pipe or socket cannot be made" in verdicts["a"].message
         os.unlink(in_the_way)  # noqa: PTH108  a string
         assert (await site.ask(Verb.START, "a"))["a"].ok
+
+
+async def test_a_state_folder_that_someone_removed_is_made_again_at_the_next_start(tmp_path: Path) -> None:
+    state = tmp_path / ".aiemp"
+    async with serving(tmp_path) as site:
+        for name in ("a", "b"):
+            site.supervisor.add(site.sh(name, "echo $AIEMP_WATCHER; exec sleep 1000"))
+        await site.ask(Verb.START, "a", "b")
+        await until(lambda: site.log("a"))
+        shutil.rmtree(state)
+        os.kill(site.pid("a"), signal.SIGKILL)
+        await until(lambda: site.log("a") == "a\na\n")
+        assert site.state("a") is State.RUNNING
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert (state / "pipes" / "a").is_fifo()
+
+
+async def test_what_lies_in_the_sockets_way_makes_nobody_fatal_and_ends_nothing(tmp_path: Path) -> None:
+    sockets = tmp_path / ".aiemp" / "notify"
+    async with serving(tmp_path) as site:
+        site.supervisor.add(site.watcher("a", "sleep", "1000"))
+        shutil.rmtree(sockets)
+        sockets.write_text("mine")
+        verdict = (await site.ask(Verb.START, "a"))["a"]
+        assert (verdict.ok, site.state("a")) == (False, State.BACKOFF)
+        assert "is not a folder of yours" in verdict.message
+        sockets.unlink()
+        await until(lambda: site.state("a") is State.RUNNING)
 
 
 # --- who is who ---

@@ -1,5 +1,7 @@
 """The Inbox's watcher, run for real on a vault in a temporary folder."""
 
+import argparse
+import errno
 import os
 import re
 import signal
@@ -11,6 +13,10 @@ from pathlib import Path
 
 import pytest
 from watching import Ear, files, notes, run, running, wait_for
+
+from watchers import filesystem, kit
+from watchers.drops import Drops
+from watchers.notify import Notify
 
 HOSTILE = [
     b"Re: x",
@@ -312,3 +318,61 @@ def test_what_cannot_be_moved_is_told_and_moved_once_it_can(vault: Path, ear: Ea
         ear.until("STATUS=1 file moved, waiting")
         assert it.log().count("File exists") == 1
     assert list(notes(vault)) == ["FILE_a.md"]
+
+
+MISTAKEN = """
+import sys
+from watchers import kit
+from watchers.filesystem import FilesystemWatcher
+
+class Mistaken(FilesystemWatcher):
+    async def cycle(self):
+        if self._looks:  # the second look comes when changes are being heard of
+            raise ZeroDivisionError("a mistake")
+        return await super().cycle()
+
+sys.exit(kit.main(Mistaken))
+"""
+
+
+def test_a_mistake_ends_it_though_a_thread_waits_for_changes(vault: Path) -> None:
+    (vault.parent / "mistaken.py").write_text(MISTAKEN)
+    ended = run("--vault", str(vault), module="mistaken", PYTHONPATH=str(vault.parent), PYTHONDONTWRITEBYTECODE="1")
+    assert ended.returncode == 1
+    assert "ZeroDivisionError: a mistake" in ended.stderr
+    assert "AttributeError" not in ended.stderr
+
+
+async def test_what_was_put_back_is_not_taken_up_again_at_once(vault: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, tried, full = 1000.0, list[tuple[float, str]](), True
+    take = Drops.take
+
+    def refuse(self: Drops, name: str, received: str) -> object:
+        tried.append((now, name))
+        if full and name == "large":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return take(self, name, received)
+
+    monkeypatch.setattr(Drops, "take", refuse)
+    monkeypatch.setattr("watchers.filesystem.time.monotonic", lambda: now)
+    usual = signal.getsignal(signal.SIGIO)
+    own = argparse.Namespace(settle=0.5)
+    options = kit.Options(vault, vault, interval=30.0, once=False, dry_run=False, rehearsal=False, own=own)
+    watcher = filesystem.FilesystemWatcher(options, Notify(None))
+    try:
+        (vault / "Inbox" / "large").write_text("x")
+        while now < 1100:  # as if every quarter of a second something woke it
+            outcome = await watcher.cycle()
+            if now == 1050:
+                (vault / "Inbox" / "small").write_text("x")
+            if now >= 1000.5:
+                assert outcome.trouble == "1 file cannot be moved: No space left on device"
+            now += 0.25
+        assert [at - 1000.5 for at, name in tried if name == "large"] == [0, 1, 3, 7, 15, 31, 61, 91]
+        assert [at - 1050.5 for at, name in tried if name == "small"] == [0.25]  # it does not wait for the other one
+        full = False
+        now += 30
+        assert (await watcher.cycle()).trouble is None
+    finally:
+        signal.signal(signal.SIGIO, usual)
+    assert set(notes(vault)) == {"FILE_large.md", "FILE_small.md"}

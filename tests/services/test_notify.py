@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from orchestrator.errors import UserError
 from orchestrator.places import SUN_PATH_MAX
 from orchestrator.processes.notify import PER_TURN, NotifySockets, parse
 
@@ -144,11 +145,49 @@ def test_a_closed_socket_is_gone(sockets: NotifySockets) -> None:
     assert list(sockets.messages()) == [("a", {"READY": "1"})]
 
 
+@pytest.mark.parametrize("anew", [False, True])
+def test_what_is_heard_may_close_whom_else_was_to_be_heard(sockets: NotifySockets, *, anew: bool) -> None:
+    for name in ("a", "b"):
+        sockets.open(name)
+        say(sockets.path(name), b"STATUS=1")
+        say(sockets.path(name), b"STATUS=2")
+    heard = []
+    for name, _ in sockets.messages():
+        heard.append(name)
+        for each in ("a", "b"):
+            sockets.close(each)
+            if anew:
+                sockets.open(each)
+    assert len(heard) == 1
+    assert list(sockets.messages()) == []
+
+
 def test_a_file_in_the_way_is_left_alone(sockets: NotifySockets) -> None:
     Path(sockets.path("a")).write_text("mine")
     with pytest.raises(OSError, match="in use"):
         sockets.open("a")
     assert Path(sockets.path("a")).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["../a", "a/b", "/a", "", ".", ".."])
+def test_a_name_that_would_lead_elsewhere_is_refused(sockets: NotifySockets, name: str) -> None:
+    with pytest.raises(UserError, match="cannot be a file's name"):
+        sockets.open(name)
+
+
+def test_a_folder_that_someone_removed_is_made_again_with_the_one_that_it_lay_in(tmp_path: Path) -> None:
+    state = tmp_path / "vault" / ".aiemp"
+    state.mkdir(parents=True)
+    sockets = NotifySockets(str(state / "notify"))
+    sockets.open("a")
+    state.rename(tmp_path / "away")
+    sockets.open("a")
+    say(sockets.path("a"), b"READY=1")
+    assert list(sockets.messages()) == [("a", {"READY": "1"})]
+    state.parent.rename(tmp_path / "no vault")
+    with pytest.raises(FileNotFoundError):  # a vault is never made anew
+        sockets.open("a")
+    sockets.close_all()
 
 
 def test_long_names_get_short_addresses_of_their_own(sockets: NotifySockets) -> None:

@@ -228,3 +228,20 @@ async def test_a_reload_waits_until_what_it_stops_is_gone(tmp_path: Path, *, gon
         assert answers == []
         await site.w.clock.advance(2)
         assert results(answers[0]) == {"lone": (True, "stopped", "is no longer configured" if gone else "")}
+
+
+async def test_what_was_fatal_for_want_of_its_env_file_is_started_once_that_is_there(tmp_path: Path) -> None:
+    wanting = LONE + 'env_file = ".env"\n'
+    async with running(tmp_path, LONE) as site:
+        site.w.machine.trouble["lone"] = [Unlaunchable("env_file .env: No such file or directory")]
+        await site.begin_reload(wanting)
+        await site.w.clock.advance(2)
+        assert site.w.states() == {"lone": "fatal"}
+        assert await site.plan(wanting) == {"lone": ("unchanged",)}
+        (tmp_path / ".env").write_text("KEY=value\n")
+        assert await site.plan(wanting) == {"lone": ("start",)}
+        answers = await site.begin_reload(wanting)
+        await site.w.clock.advance(2)
+        assert answers[0]["changes"][0]["keys"] == ["env_file"]
+        assert results(answers[0]) == {"lone": (True, "running", "")}
+        assert await site.plan(wanting) == {"lone": ("unchanged",)}

@@ -1,11 +1,13 @@
 """The control server on a real socket: requests and answers, followers, and the socket itself."""
 
 import os
+import shutil
 import socket
 import stat
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from control_site import STATUS, Site, client, serving, until
 
@@ -223,3 +225,31 @@ async def test_a_socket_that_someone_removed_is_made_again(tmp_path: Path, monke
             assert (await someone.call(STATUS))["result"]  # whoever was connected stays so
         await site.works()
     assert not os.path.exists(site.path)  # noqa: ASYNC240, PTH110  nobody else runs any more
+
+
+async def test_a_socket_appears_only_when_it_can_be_connected_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, seen = anyio.create_unix_listener, list[list[str]]()
+
+    async def watched(path: str, **others: Any) -> Any:
+        listener = await make(path, **others)
+        seen.append(os.listdir(tmp_path))  # noqa: PTH208
+        return listener
+
+    monkeypatch.setattr(anyio, "create_unix_listener", watched)
+    async with serving(tmp_path) as site:
+        assert seen == [["control.new"]]
+        assert os.listdir(tmp_path) == ["control.sock"]  # noqa: PTH208
+        await site.works()
+
+
+async def test_a_socket_whose_folder_is_gone_too_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "LOOK_EVERY", 0.01)
+    state = tmp_path / ".aiemp"
+    state.mkdir(mode=0o700)
+    async with serving(state) as site:
+        shutil.rmtree(state)
+        await until(lambda: os.path.exists(site.path))  # noqa: PTH110  places are strings
+        await site.works()
+        assert stat.S_IMODE(state.stat().st_mode) == 0o700
