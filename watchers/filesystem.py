@@ -27,7 +27,7 @@ from anyio import from_thread, to_thread
 from watchers import kit
 from watchers.drops import Drops
 from watchers.notify import Notify
-from watchers.settling import Seen, Settling, left_alone
+from watchers.settling import Holdoff, Seen, Settling, left_alone
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class FilesystemWatcher(kit.Watcher):
         self._needs_action = options.vault / "Needs_Action"
         self._drops = Drops(self._inbox, self._needs_action, self.progress)
         self._settling = Settling(options.own.settle)
+        self._holdoff = Holdoff(options.interval)
         self._looks = 0
         self._moved = 0
         self._interrupted = True  # something may lie half-way: after a kill, or after an error
@@ -76,10 +77,14 @@ class FilesystemWatcher(kit.Watcher):
             if self.stopped.is_set():
                 break
             self.progress()
+            if (why := self._holdoff.reason(name, time.monotonic())) is not None:
+                troubles.append(why)
+                continue
             try:
                 done = await to_thread.run_sync(self._handle, name)
             except OSError as error:
                 self._interrupted = True
+                self._holdoff.failed(name, _reason(error), time.monotonic())
                 troubles.append(_reason(error))
                 self._tell(name, f"cannot be moved, is tried again: {_reason(error)}", logging.WARNING)
             else:
@@ -149,6 +154,7 @@ class FilesystemWatcher(kit.Watcher):
                     log.info("%r moved to %r with %r, after an interruption", moved.source, moved.file, moved.note)
         present = _files_in(self._inbox)
         self._told = {name: said for name, said in self._told.items() if name in present}
+        self._holdoff.keep(present)
         settled, waiting = self._settling.look(present, time.monotonic())
         settled.sort(key=lambda name: (present[name].modified_ns, name))
         return settled, waiting
@@ -197,13 +203,18 @@ class _Until:
 
     def __init__(self, watcher: FilesystemWatcher) -> None:
         self._watcher = watcher
+        self._over = False
         self.asked = False
+
+    def set(self) -> None:
+        """What awatch() does when it is cancelled."""
+        self._over = True
 
     def is_set(self) -> bool:
         if not self.asked:
             self.asked = True
             from_thread.run_sync(self._watcher.wake)
-        return self._watcher.stopped.is_set() or self._watcher.inbox_replaced()
+        return self._over or self._watcher.stopped.is_set() or self._watcher.inbox_replaced()
 
 
 def _files_in(folder: Path) -> dict[str, Seen]:

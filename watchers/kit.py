@@ -124,9 +124,11 @@ class Watcher(ABC):
             async with anyio.create_task_group() as senses:
                 if not self.options.once:
                     senses.start_soon(self.sense)
-                outcome = await self._cycles()
+                try:
+                    outcome = await self._cycles()
+                finally:
+                    self._stop()  # after a mistake too: sense() may wait in a thread that only this ends
                 self._notify.say(STOPPING="1", STATUS="stopping")
-                self._stop()
             signals.cancel_scope.cancel()
         return 1 if self.options.once and outcome.trouble else 0
 

@@ -1,6 +1,6 @@
-"""Which files of a folder are completely written, judged by looking at it again and again. Pure."""
+"""Which files of a folder are completely written, and which may be tried again, judged by looking at it. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,3 +40,31 @@ class Settling:
         for name, (_, since) in self._since.items():
             (settled if now - since >= self._settle else waiting).append(name)
         return settled, waiting
+
+
+class Holdoff:
+    """Leaves alone for a while what has failed, each time in a row for twice as long.
+
+    What is put back after a failure is a change in the folder like any other. Without this it would be taken up again
+    at once, and go round in a circle as fast as the disk allows.
+    """
+
+    def __init__(self, longest: float) -> None:
+        """`longest` is in seconds."""
+        self._longest = longest
+        self._failed: dict[str, tuple[float, float, str]] = {}  # until when, after how long a wait, and why
+
+    def failed(self, name: str, why: str, now: float) -> None:
+        """It has failed at `now` (monotonic seconds)."""
+        _, before, _ = self._failed.get(name, (0.0, 0.5, ""))
+        wait = min(2 * before, self._longest)
+        self._failed[name] = (now + wait, wait, why)
+
+    def keep(self, names: Container[str]) -> None:
+        """Forget whatever is none of `names` any more."""
+        self._failed = {name: failed for name, failed in self._failed.items() if name in names}
+
+    def reason(self, name: str, now: float) -> str | None:
+        """Why it is to be left alone at `now`; None when it may be tried."""
+        until, _, why = self._failed.get(name, (now, 0.0, ""))
+        return why if now < until else None
