@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.config.model import CatchUp
+from orchestrator.schedule.cron import check_cron
 from orchestrator.schedule.when import (
     LAST,
     MANY,
@@ -23,7 +24,6 @@ from orchestrator.schedule.when import (
     Every,
     Hourly,
     Schedule,
-    check_cron,
     due,
     next_slot,
     note,
