@@ -4,7 +4,7 @@ import heapq
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
 from orchestrator.config.model import TaskConfig
@@ -12,6 +12,7 @@ from orchestrator.schedule import when
 from orchestrator.schedule.runs import TaskState
 
 DAY: Final = 86_400.0  # seconds
+AHEAD: Final = timedelta(seconds=1)  # slots are claimed a moment ahead
 
 
 @dataclass(slots=True)
@@ -61,6 +62,9 @@ class Book:
                 changed.append(state)
             elif state.schedule != schedule:
                 state = replace(state, handled_until=now, schedule=schedule)
+                changed.append(state)
+            elif state.handled_until > now + AHEAD:  # the clock was set back while nobody looked
+                state = replace(state, handled_until=now)
                 changed.append(state)
             entry = Entry(task, state)
             self.entries[task.name] = entry

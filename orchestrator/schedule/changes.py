@@ -19,7 +19,8 @@ NO_THREAD: Final = 5.0  # seconds to wait for one, when the machine has none lef
 
 
 class Changes:
-    """Calls `on_change` with a task's name `debounce` seconds after the last change of its files.
+    """Calls `on_change` with a task's name `debounce` seconds after the last change of its files, and with when the
+    first of these was (monotonic seconds).
 
     And at the latest ten times that after the first, when changes never end. `on_problem` gets a line for a person
     while changes can't be heard of as they should, then None. Without a task that asks for it nothing is watched.
@@ -29,7 +30,7 @@ class Changes:
         self,
         vault: str,
         clock: Clock,
-        on_change: Callable[[str], None],
+        on_change: Callable[[str, float], None],
         on_problem: Callable[[str | None], None],
     ) -> None:
         self._vault = vault
@@ -97,8 +98,8 @@ class Changes:
     async def _pass_on(self) -> None:
         while True:
             now = self._clock.monotonic()
-            for name in self._debounce.take(now):
-                self._on_change(name)
+            for name, first in self._debounce.take(now):
+                self._on_change(name, first)
             self._noted = anyio.Event()
             following = self._debounce.next_at()
             with nullcontext() if following is None else self._clock.move_on_after(following - now):

@@ -37,9 +37,7 @@ class Debounce:
         """When the first one is due."""
         return min((burst.due for burst in self._bursts.values()), default=None)
 
-    def take(self, now: float) -> list[str]:
-        """Those that are due, the earliest first; they are over with that."""
+    def take(self, now: float) -> list[tuple[str, float]]:
+        """Those that are due, the earliest first, each with when its first change was; they are over with that."""
         due = sorted((burst.due, name) for name, burst in self._bursts.items() if burst.due <= now)
-        for _, name in due:
-            del self._bursts[name]
-        return [name for _, name in due]
+        return [(name, self._bursts.pop(name).first) for _, name in due]

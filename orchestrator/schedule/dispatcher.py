@@ -1,6 +1,8 @@
 """Lets runs in: one of a task at a time by its overlap policy, so many at once, one to a lane; and ends them."""
 
+import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Final
 
 import anyio
@@ -13,7 +15,10 @@ from orchestrator.schedule import retry
 from orchestrator.schedule.admission import Admission, Candidate
 from orchestrator.schedule.runner import Active, Records, Runner
 from orchestrator.schedule.runs import Outcome, Phase, Result, Run, Trigger
+from orchestrator.schedule.shield import Shield
 from orchestrator.turns import EndOfTurn
+
+log = logging.getLogger(__name__)
 
 STOPPED: Final = "the daemon was stopped"
 
@@ -22,13 +27,19 @@ class Dispatcher:
     """The runs that are not finished. `arrive` takes written-down runs; each then lives in a task of its own."""
 
     def __init__(
-        self, runner: Runner, records: Records, clock: Clock, on_finished: Callable[[Run, TaskConfig], Awaitable[None]]
+        self,
+        runner: Runner,
+        records: Records,
+        clock: Clock,
+        shield: Shield,
+        on_finished: Callable[[Active], Awaitable[None]],
     ) -> None:
         self.active: dict[str, Active] = {}
         self.max_concurrent = 5
         self._runner = runner
         self._records = records
         self._clock = clock
+        self._shield = shield
         self._on_finished = on_finished
         self._admission = Admission()
         self._by_task: dict[str, list[Active]] = {}
@@ -37,6 +48,7 @@ class Dispatcher:
         self._soon = EndOfTurn(self._admit)  # so that of all that arrive together the most urgent is let in first
         self._changed = anyio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._stopping = False
 
     def serve_in(self, tasks: anyio.abc.TaskGroup) -> None:
         """Carry runs out in this task group from now on."""
@@ -55,6 +67,10 @@ class Dispatcher:
     def arrive(self, run: Run, task: TaskConfig) -> Active:
         """Take a run that is written down; what becomes of it is decided by those of its task that came before."""
         active = Active(run, task, self._clock.monotonic())
+        if self._stopping:  # it was written down meanwhile: the next daemon's business
+            self._keep(active)
+            active.done.set()
+            return active
         earlier = self.of_task(task.name)
         self.active[run.run_id] = active
         # A changed file must not be overlooked because the task was busy with another one.
@@ -84,49 +100,69 @@ class Dispatcher:
         """Whether an attempt of it is under way."""
         return active.run.run_id in self._running
 
-    async def stop(self) -> None:
-        """End what runs, as interrupted, and keep what only waits for the next daemon; return when all is done."""
+    def begin_to_stop(self) -> None:
+        """End what runs, as interrupted, and keep what only waits for the next daemon; `quiet` waits for it."""
+        self._stopping = True
         for active in tuple(self.active.values()):
             if self.is_running(active):
                 active.ending = active.ending or Result(Outcome.INTERRUPTED, error=STOPPED)
             elif active.ending is None:
-                active.kept = True
+                self._keep(active)
             active.scope.cancel()
-        await self.quiet()
+
+    def _keep(self, active: Active) -> None:
+        """Leave a run of which nothing is under way to the next daemon."""
+        active.kept = True
+        if active.run.phase is Phase.RUNNING:
+            active.run.phase = Phase.QUEUED
+            self._records.begun(active.run)
 
     async def quiet(self) -> None:
         """Return when there is no unfinished run."""
         while self.active:
-            self._changed = anyio.Event()
             await self._changed.wait()
 
     # --- one run's life ---
 
     async def _live(self, active: Active) -> None:
+        try:
+            result = await self._outcome(active)
+            if not active.kept:
+                with self._shield.held():  # what happened is always written down
+                    await self._runner.finish(active.run, result, active.began)
+                    await self._on_finished(active)
+        except Exception:  # the boundary: a bug around one run must not reach the others or the watchers
+            log.exception("%s: what became of run %s is not on record", active.run.task, active.run.run_id)
+        finally:
+            self._forget(active)
+
+    async def _outcome(self, active: Active) -> Result:
+        """Carry the run out, until it ends or is ended."""
         result: Result | None = None
         try:
             with active.scope:
                 if active.ending is None:
                     result = await self._to_the_end(active)
-            if not active.kept:
-                with anyio.CancelScope(shield=True):  # what happened is always written down
-                    result = result or active.ending or Result(Outcome.CANCELLED)
-                    await self._runner.finish(active.run, result, active.began)
-                    await self._on_finished(active.run, active.task)
-        finally:
-            self._forget(active)
+        except Exception as error:  # the boundary, as above
+            log.exception("%s: run %s failed inside aiemp", active.run.task, active.run.run_id)
+            result = Result(Outcome.FAILURE, error=f"failed inside aiemp: {error!r}")
+        if result is not None:
+            return result
+        ending = active.ending or Result(Outcome.CANCELLED)
+        return replace(ending, output=ending.output or active.run.output)  # what it had printed until then
 
     async def _to_the_end(self, active: Active) -> Result:
         """Make attempts until one is the last."""
         run = active.run
         while True:
             if run.phase is Phase.RETRYING:
-                await self._runner.wait_for_retry(run)
+                await self._runner.wait_for_retry(active)
             await self._turn(active)
             try:
                 result = await self._runner.attempt(active)
             finally:
                 self._leave(active)
+                active.turn, active.since = anyio.Event(), self._clock.monotonic()
             if not retry.again(run, result.outcome):
                 return result
             await self._runner.pause(active, result)
@@ -138,9 +174,8 @@ class Dispatcher:
         so that a crash does not repeat it.
         """
         run = active.run
-        active.turn, active.since = anyio.Event(), self._clock.monotonic()
         waits = run.phase is not Phase.RUNNING
-        if self._held.get(run.task) is not active:
+        if self._held.get(run.task) is not active and not self.is_running(active):
             self._queue(active)
         await anyio.lowlevel.checkpoint()  # who is let in is decided at the end of this turn of the loop
         if not active.turn.is_set():
@@ -153,6 +188,8 @@ class Dispatcher:
 
     def _queue(self, active: Active) -> None:
         run, task = active.run, active.task
+        if run.run_id in self._admission:
+            return
         self._admission.add(Candidate(run.run_id, task.priority, run.slot, task.lane, active.since))
         self._soon.ask()
 
@@ -185,4 +222,5 @@ class Dispatcher:
         elif others == [self._held.get(run.task)]:
             self._queue(self._held.pop(run.task))
         active.done.set()
-        self._changed.set()
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()

@@ -73,12 +73,12 @@ class Runner:
         self._bus = bus
 
     async def attempt(self, active: Active) -> Result:
-        """Make one attempt. Raises nothing; cancelling it ends whatever the action has started."""
+        """Make one attempt. Cancelling it ends whatever the action has started."""
         run, task = active.run, active.task
-        if run.attempts == 0 and task.only_if_any and not await self._exists(task.only_if_any):
-            return Result(Outcome.SKIPPED, error=f"no file matches {', '.join(task.only_if_any)}")
-        self._begin(active)
         with self._clock.move_on_after(task.timeout) as scope:
+            if run.attempts == 0 and task.only_if_any and not await self._exists(task.only_if_any):
+                return Result(Outcome.SKIPPED, error=f"no file matches {', '.join(task.only_if_any)}")
+            self._begin(active)
             result = await self._perform(active)
         if scope.cancelled_caught:
             return Result(Outcome.TIMEOUT, run.output, f"not finished within {task.timeout:g} s")
@@ -101,12 +101,21 @@ class Runner:
                 error=run.error,
             )
         )
-        await self.wait_for_retry(run)
+        await self.wait_for_retry(active)
 
-    async def wait_for_retry(self, run: Run) -> None:
-        """Sleep until the run's `retry_at`, on the clock on the wall: a suspend counts."""
-        while run.retry_at is not None and (left := (run.retry_at - self._clock.now()).total_seconds()) > 0:
+    async def wait_for_retry(self, active: Active) -> None:
+        """Sleep until the run's `retry_at`, on the clock on the wall: a suspend counts.
+
+        But never longer than any retry waits: that clock may have been set back.
+        """
+        run = active.run
+        latest = self._clock.monotonic() + active.task.retry.max_delay
+        while run.retry_at is not None and self._clock.monotonic() < latest:
+            left = min((run.retry_at - self._clock.now()).total_seconds(), latest - self._clock.monotonic())
+            if left <= 0:
+                break
             await self._clock.sleep(min(left, NAP))
+        run.retry_at = None  # it is over, whatever that clock says later
 
     async def finish(self, run: Run, result: Result, began: float | None = None) -> None:
         """Give the run, whose first attempt began at `began` (monotonic seconds), its outcome, and write it down.
@@ -125,6 +134,7 @@ class Runner:
         run = active.run
         now = self._clock.now()
         run.phase, run.retry_at, run.attempts = Phase.RUNNING, None, run.attempts + 1
+        run.output = ""
         if run.started_at is None:
             run.started_at = now
         if active.began is None:

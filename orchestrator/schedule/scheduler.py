@@ -1,6 +1,7 @@
 """The schedule as a whole: tasks and what is remembered of them, what sets runs off, and what people ask for."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, Protocol
@@ -14,19 +15,23 @@ from orchestrator.config.model import Config, TaskConfig
 from orchestrator.errors import UserError
 from orchestrator.events import Bus, SchedulerChanged, TaskChanged
 from orchestrator.problems import Problems
-from orchestrator.schedule import retry
+from orchestrator.readable import span
+from orchestrator.schedule import takeup
 from orchestrator.schedule.book import Book, Entry
 from orchestrator.schedule.dispatcher import Dispatcher
 from orchestrator.schedule.runner import Active, Records, Runner
-from orchestrator.schedule.runs import Outcome, Phase, Result, Run, TaskState, Trigger
-from orchestrator.schedule.slots import Claims, Slots, new_run
+from orchestrator.schedule.runs import Outcome, Run, TaskState, Trigger
+from orchestrator.schedule.selfguard import SelfGuard
+from orchestrator.schedule.shield import Shield
+from orchestrator.schedule.slots import Claims, Slots, new_run, new_run_id
 from orchestrator.schedule.when import Every
 
 SELF_TRIGGERS: Final = 5  # runs in a row that only changes made during the task's own run may set off
 GONE: Final = "the task is no longer there"
 ENDED: Final = "the daemon ended meanwhile"
+log = logging.getLogger(__name__)
+
 MOMENT: Final = timedelta(microseconds=1)
-KEPT: Final = 1000  # runs that `cycle` can tell of
 PAUSED: Final = "scheduler.paused"  # the setting's key
 
 
@@ -64,27 +69,55 @@ class Scheduler:
         self._bus = bus
         self._problems = problems
         self._book = Book()
-        self._dispatcher = Dispatcher(runner, store, clock, self._finished)
-        self._slots = Slots(self._book, store, self._hand_over, clock=clock, bus=bus, problems=problems)
-        self._last: dict[str, Run] = {}
-        self._self_triggered: dict[str, int] = {}  # task → runs in a row that its own changes set off
+        self._shield = Shield()
+        self._dispatcher = Dispatcher(runner, store, clock, self._shield, self._finished)
+        self._slots = Slots(
+            self._book, store, self._hand_over, clock=clock, bus=bus, problems=problems, shield=self._shield
+        )
+        self._last: dict[str, Run] = {}  # without their outputs
+        self._shelf: dict[str, TaskState] = {}  # of added tasks whose files cannot be read just now
+        self._guard = SelfGuard()
+        self._following_up: set[str] = set()  # tasks whose changes are followed up after a pause
+        self._owed: list[Run] = []  # successors of what was cut off, to be written down yet
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._ended: list[Run] = []  # lately, for `cycle`
+        self._cycle: list[Run] | None = None  # what has ended in the cycle at hand
         self._stopping = False
 
     # --- from start to stop ---
 
     async def prepare(self, config: Config, tasks: Sequence[TaskConfig]) -> None:
-        """Take up the tasks, and what the last daemon left of their runs."""
+        """Take up the tasks, and what the last daemon left of their runs. Raises UserError: then try again."""
         self._last = await self._store.last_runs()
         self.paused = await self._store.setting(PAUSED) is not None
         await self._load(config, tasks, await self._store.states())
-        for run in await self._store.unfinished():
-            await self._take_up(run)
+        left, now = await self._store.unfinished(), self._clock.now()
+        waiting = []
+        for run in left:
+            entry = self._book.entries.get(run.task)
+            result = takeup.outcome(run, None if entry is None else entry.config, now)
+            if result is None:
+                waiting.append(run)
+                continue
+            await self._runner.finish(run, result)
+            self._last[run.task] = replace(run, output="")
+            if result.outcome is Outcome.INTERRUPTED and entry is not None:
+                self._owe(takeup.successor(run, entry.config, new_run_id(), now))
+        if self._owed:
+            await self._store.claim(self._owed, [])
+        for run in waiting + self._owed:  # not earlier: all of this can be tried again
+            if (entry := self._book.entries.get(run.task)) is not None:
+                self._dispatcher.arrive(run, entry.config)
+        self._owed = []
 
-    async def load(self, config: Config, tasks: Sequence[TaskConfig]) -> None:
-        """Take these tasks and settings instead of those before. Runs under way go on as they were configured."""
-        await self._load(config, tasks, {})
+    def _owe(self, run: Run | None) -> None:
+        self._owed += [] if run is None else [run]
+
+    async def load(self, config: Config, tasks: Sequence[TaskConfig], unreadable: Collection[str] = ()) -> None:
+        """Take these tasks and settings instead of those before. Runs under way go on as they were configured.
+
+        `unreadable`: added tasks that are there, but not to be read just now. What is remembered of them is kept.
+        """
+        await self._load(config, tasks, self._shelf, unreadable)
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the schedule until cancelled; `stop` comes before that."""
@@ -101,7 +134,7 @@ class Scheduler:
 
         For `aiemp run --once`, instead of `serve`. Raises UserError when nothing can be written down.
         """
-        self._ended.clear()
+        self._cycle = []
         self._slots.begin()
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
@@ -110,23 +143,37 @@ class Scheduler:
                 await self._slots.claim_due()
                 self._slots.hand_over_until(None)
             await self._dispatcher.quiet()
-        return list(self._ended)
+        runs, self._cycle = self._cycle, None
+        return runs
 
     async def stop(self) -> None:
         """End what runs, as `interrupted`, and leave what only waits to the next daemon. Nothing starts any more."""
         self._stopping = True
-        self._slots.set_open(is_open=False)
-        for run in self._slots.take_back():
-            await self._give_back(run, self._book.entries.get(run.task))
-        await self._dispatcher.stop()
+        self._dispatcher.begin_to_stop()
+        await self._give_back(await self._slots.take_back())
+        await self._dispatcher.quiet()
 
-    async def _load(self, config: Config, tasks: Sequence[TaskConfig], states: dict[str, TaskState]) -> None:
+    def give_up(self) -> None:
+        """There is no time left to wait until everything is written down."""
+        self._shield.give_up()
+
+    async def _load(
+        self,
+        config: Config,
+        tasks: Sequence[TaskConfig],
+        states: Mapping[str, TaskState],
+        unreadable: Collection[str] = (),
+    ) -> None:
         self._enabled = config.scheduler.enabled
         self._dispatcher.set_limit(config.scheduler.max_concurrent)
-        gone = self._book.entries.keys() - {task.name for task in tasks}
+        gone = [entry for name, entry in self._book.entries.items() if name not in {task.name for task in tasks}]
         changed = self._book.load(tasks, states, ZoneInfo(config.timezone), config.timezone, self._clock.now())
-        for name in gone:
-            self._forget(name)
+        for entry in gone:
+            if entry.name in unreadable:
+                self._shelf[entry.name] = entry.state
+            else:
+                self._forget(entry.name)
+        self._shelf = {name: state for name, state in self._shelf.items() if name in unreadable}
         if changed:
             await self._store.save_states(changed)
         self._open_or_not()
@@ -134,39 +181,10 @@ class Scheduler:
     def _forget(self, name: str) -> None:
         self._store.forget_state(name)
         self._last.pop(name, None)
+        self._guard.forget(name)
+        self._problems.clear(f"task {name}")
         for active in self._dispatcher.of_task(name):
-            self._dispatcher.cancel(active, GONE)
-
-    async def _take_up(self, run: Run) -> None:
-        """Go on with a run that an earlier daemon left: what had begun was interrupted, what waited still waits."""
-        entry, late = self._book.entries.get(run.task), (self._clock.now() - run.slot).total_seconds()
-        if entry is None:
-            await self._close(run, Result(Outcome.CANCELLED, error=GONE))
-        elif run.phase is Phase.RUNNING:
-            await self._close(run, Result(Outcome.INTERRUPTED, run.output, ENDED))
-            await self._instead(run, entry.config)
-        elif run.phase is Phase.QUEUED and late > entry.config.max_lateness:
-            why = f"it waited for more than max_lateness, {entry.config.max_lateness:g} s"
-            await self._close(run, Result(Outcome.MISSED, error=why))
-        else:
-            self._dispatcher.arrive(run, entry.config)
-
-    async def _close(self, run: Run, result: Result) -> None:
-        """Give a run its outcome that nobody carries out."""
-        await self._runner.finish(run, result)
-        self._last[run.task] = run
-
-    async def _instead(self, run: Run, task: TaskConfig) -> None:
-        """Set off a run in place of one that was cut off, where its `retry` allows."""
-        left = retry.left(run)
-        if left is None:
-            return
-        seconds = retry.wait(max(1, run.attempts), task.retry, 0.5)
-        successor = replace(new_run(task, run.slot, Trigger.RETRY), retries=left, dry_run=run.dry_run)
-        successor.phase, successor.retry_at = Phase.RETRYING, self._clock.now() + timedelta(seconds=seconds)
-        await self._store.claim([successor], [])
-        if not self._stopping:
-            self._dispatcher.arrive(successor, task)
+            self._dispatcher.cancel(active, takeup.GONE)
 
     # --- what sets runs off ---
 
@@ -176,68 +194,105 @@ class Scheduler:
         if entry is not None and entry.enabled and not self._closed():
             self._dispatcher.arrive(run, entry.config)
         elif self._tasks is not None:
-            self._tasks.start_soon(self._give_back, run, entry)
+            self._tasks.start_soon(self._give_back, [run])
 
-    async def _give_back(self, run: Run, entry: Entry | None) -> None:
-        """Take back a claim of a slot that came when its task was just disabled, or the scheduler paused.
+    async def _give_back(self, runs: Sequence[Run]) -> None:
+        """Take back claims of slots that are not to be run after all.
 
-        In a pause the slot is missed like those after it.
+        Where the task is enabled its slot was missed then, like those after it.
         """
         states = []
-        if entry is not None and entry.enabled and entry.state.handled_until == run.slot:
-            schedule = entry.config.schedule
-            before = run.slot - (schedule.step if isinstance(schedule, Every) else MOMENT)
-            states = [replace(entry.state, handled_until=before)]
-            self._book.remember(entry, states[0])
-        await self._store.release([run.run_id], states)
+        for run in runs:
+            entry = self._book.entries.get(run.task)
+            if entry is not None and entry.enabled and entry.state.handled_until == run.slot:
+                schedule = entry.config.schedule
+                before = run.slot - (schedule.step if isinstance(schedule, Every) else MOMENT)
+                states.append(replace(entry.state, handled_until=before))
+                self._book.remember(entry, states[-1])
+        if runs:
+            await self._store.release([run.run_id for run in runs], states)
 
     async def fire(self, name: str, trigger: Trigger, *, dry_run: bool = False) -> Active:
         """Set a run off now, apart from any slot; it is written down when this returns. Raises UserError."""
-        task = self._book.entries[name].config
-        run = replace(new_run(task, self._clock.now(), trigger), dry_run=dry_run)
-        with anyio.CancelScope(shield=True):  # who asked may go away: what is written down is run
-            await self._store.claim([run], [])
-        return self._dispatcher.arrive(run, task)
-
-    def changed(self, name: str) -> None:
-        """Files that a task waits for have appeared or changed."""
         entry = self._book.entries.get(name)
-        if entry is None or not entry.enabled or self._closed() or self._tasks is None:
+        if entry is None:
+            raise UserError(takeup.GONE)
+        if self._stopping:
+            raise UserError("the daemon is shutting down")
+        run = replace(new_run(entry.config, self._clock.now(), trigger), dry_run=dry_run)
+        with self._shield.held():  # who asked may go away: what is written down is run
+            await self._store.claim([run], [])
+        return self._dispatcher.arrive(run, entry.config)
+
+    def changed(self, name: str, first: float) -> None:
+        """Files that a task waits for have appeared or changed, the first of them at `first` (monotonic seconds)."""
+        entry = self._book.entries.get(name)
+        if entry is None or not entry.enabled or self._closed() or self._tasks is None or name in self._following_up:
             return
-        busy = bool(self._dispatcher.of_task(name))
-        streak = self._self_triggered[name] = self._self_triggered.get(name, 0) + 1 if busy else 0
-        if streak > SELF_TRIGGERS:
+        active = self._dispatcher.of_task(name)
+        if any(each.began is None and each.run.trigger is Trigger.CHANGE for each in active):
+            return  # one that waits will look at these files too
+        began = next((each.began for each in active if each.began is not None), None)
+        pause = self._guard.pause(name, first, began)
+        if pause:
             text = (
-                f"task {name} was set off {SELF_TRIGGERS} times in a row by files that changed while it ran, its own "
-                "work it seems; that counts again once a file changes between its runs: let it write elsewhere"
+                f"task {name} is set off again and again by files that changed while it ran, its own work it seems; "
+                f"it now waits {span(pause)} each time: let it write elsewhere, or watch other files"
             )
             self._problems.report(f"task {name}", text)
-            return
-        if not busy:
+        else:
             self._problems.clear(f"task {name}")
-        self._tasks.start_soon(self._try_to_fire, name, Trigger.CHANGE)
+        self._following_up.add(name)
+        self._tasks.start_soon(self._follow_up, name, pause)
 
-    async def _try_to_fire(self, name: str, trigger: Trigger) -> None:
+    async def _follow_up(self, name: str, pause: float) -> None:
         try:
-            await self.fire(name, trigger)
-        except UserError as error:
-            self._problems.report(f"task {name}", f"task {name} could not be set off ({trigger}): {error}")
+            await self._clock.sleep(pause)
+        finally:
+            self._following_up.discard(name)
+        entry = self._book.entries.get(name)
+        if entry is not None and entry.enabled and not self._closed():
+            await self._try_to_fire(name, Trigger.CHANGE)
 
-    async def _finished(self, run: Run, task: TaskConfig) -> None:
+    async def _try_to_fire(self, name: str, trigger: Trigger, *, dry_run: bool = False) -> None:
+        try:
+            await self.fire(name, trigger, dry_run=dry_run)
+        except UserError as error:
+            self._problems.report(f"start of {name}", f"task {name} could not be set off ({trigger}): {error}")
+        else:
+            self._problems.clear(f"start of {name}")
+
+    async def _finished(self, active: Active) -> None:
         """A run is over: remember it, count it, set off what follows."""
-        self._ended.append(run)
-        del self._ended[:-KEPT]
+        run, now = active.run, self._clock.monotonic()
+        if self._cycle is not None:
+            self._cycle.append(run)
+        if active.began is not None:
+            self._guard.ended(run.task, active.began, now)
         entry = self._book.entries.get(run.task)
         if entry is None:
             return
-        self._last[run.task] = run
+        self._last[run.task] = replace(run, output="")
         if run.outcome is Outcome.SUCCESS:
-            self._count_success(entry)
+            if not run.dry_run:
+                self._count_success(entry)
             for follower in self._book.followers(run.task):
                 if not self._closed():
-                    await self._try_to_fire(follower.name, Trigger.AFTER)
+                    await self._try_to_fire(follower.name, Trigger.AFTER, dry_run=run.dry_run)
         elif run.outcome is Outcome.INTERRUPTED:
-            await self._instead(run, task)
+            await self._instead(run, active.task)
+
+    async def _instead(self, run: Run, task: TaskConfig) -> None:
+        """Write a run down in place of one that was cut off; it is the next daemon's to carry out."""
+        successor = takeup.successor(run, task, new_run_id(), self._clock.now())
+        if successor is None:
+            return
+        try:
+            await self._store.claim([successor], [])
+        except UserError as error:
+            log.warning("%s: run %s is not tried again, which can't be written down: %s", run.task, run.run_id, error)
+        else:
+            self._dispatcher.arrive(successor, task)
 
     def _count_success(self, entry: Entry) -> None:
         state = replace(entry.state, successes=entry.state.successes + 1)
@@ -246,6 +301,9 @@ class Scheduler:
             state = replace(state, enabled=False)
             times = "once" if limit == 1 else f"{limit} times"
             reason = f"it has succeeded {times}, as max_runs says"
+            for active in self._dispatcher.of_task(entry.name):
+                if active.began is None:
+                    self._dispatcher.cancel(active, reason)
             self._publish_task(entry.name, "disabled", reason)
         self._remember(entry, state)
 

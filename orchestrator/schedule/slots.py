@@ -21,6 +21,7 @@ from orchestrator.schedule.book import Book
 from orchestrator.schedule.clockwatch import ClockWatch
 from orchestrator.schedule.runner import NAP
 from orchestrator.schedule.runs import Outcome, Phase, Run, TaskState, Trigger
+from orchestrator.schedule.shield import Shield
 from orchestrator.schedule.when import Due
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Slots:
         clock: Clock,
         bus: Bus,
         problems: Problems,
+        shield: Shield,
     ) -> None:
         self.open = True
         self.failing = False
@@ -60,6 +62,8 @@ class Slots:
         self._clock = clock
         self._bus = bus
         self._problems = problems
+        self._shield = shield
+        self._claiming = anyio.Lock()
         self._watch = ClockWatch(clock)
         self._ahead: list[tuple[float, int, Run]] = []  # a heap: claimed, and their slots are a moment away
         self._numbers = itertools.count()
@@ -111,14 +115,19 @@ class Slots:
         while self._ahead and (moment is None or self._ahead[0][0] <= moment.timestamp()):
             self._hand_over(heapq.heappop(self._ahead)[2])
 
-    def take_back(self) -> list[Run]:
+    async def take_back(self) -> list[Run]:
         """Give what is claimed and was not handed over, which then never will be."""
+        async with self._claiming:  # a claim that is under way is one of them
+            self.open = False
         taken, self._ahead = [run for _, _, run in self._ahead], []
         return taken
 
     async def claim_due(self) -> None:
         """Claim what is due now or in a moment. Raises UserError when that is impossible: then nothing is handled."""
-        now = self._clock.now()
+        async with self._claiming:
+            await self._claim_all(self._clock.now())
+
+    async def _claim_all(self, now: datetime) -> None:
         entries = self._book.due(now.timestamp() + LEAD)
         if not entries:
             return
@@ -131,7 +140,7 @@ class Slots:
                 replace(entry.state, handled_until=handled, ever_run=entry.state.ever_run or due.slot is not None)
             )
         try:
-            with anyio.CancelScope(shield=True):  # else nobody would know what was committed
+            with self._shield.held():  # else nobody would know what was committed
                 ours = await self._claims.claim(runs, states)
         except UserError:
             for entry in entries:
@@ -173,12 +182,16 @@ class Slots:
             self.hand_over_until(None)  # their slots would not come for as long as the clock went back
 
 
+def new_run_id() -> str:
+    return os.urandom(6).hex()
+
+
 def new_run(task: TaskConfig, slot: datetime, trigger: Trigger) -> Run:
     """Give a run that is about to start.
 
     It is written down as running: should the daemon die right afterwards, it may have begun.
     """
-    return Run(os.urandom(6).hex(), task.name, slot, trigger, Phase.RUNNING, retries=task.retry.max)
+    return Run(new_run_id(), task.name, slot, trigger, Phase.RUNNING, retries=task.retry.max)
 
 
 def runs_of(task: TaskConfig, due: Due) -> Iterable[Run]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
 
-OURS: Final = frozenset({".aiemp", "Logs"})  # folders of the vault where we write ourselves; not for `on_change`
+OURS: Final = frozenset({".aiemp", "Logs", "Dashboard.md"})  # where we write ourselves, in the vault: no change counts
 
 _WILD: Final = re.compile(r"[*?\[]")
 _ANY_FOLDERS: Final = "**"
@@ -72,7 +72,7 @@ class Glob:
 
 
 class Globs:
-    """Several patterns at once. `skipped`: names of folders right in the vault in which nothing is meant."""
+    """Several patterns at once. `skipped`: names right in the vault: these and all in them is not meant."""
 
     __slots__ = ("_globs", "patterns", "skipped")
 

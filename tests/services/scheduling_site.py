@@ -32,6 +32,7 @@ class Actions:
         self.running: list[str] = []
         self.most = 0
         self.died: list[str] = []  # attempts that were cancelled
+        self.wrote: list[float] = []  # monotonic seconds: each attempt writes a file in its middle
         self._clock = clock
 
     async def perform(self, task: TaskConfig, run: Run, *, on_status: Callable[[str], None]) -> Result:
@@ -40,7 +41,9 @@ class Actions:
         self.most = max(self.most, len(self.running))
         on_status(f"attempt {run.attempts}")
         try:
-            await self._clock.sleep(self.takes.get(task.name, 0.0))
+            await self._clock.sleep(self.takes.get(task.name, 0.0) / 2)
+            self.wrote.append(self._clock.monotonic())
+            await self._clock.sleep(self.takes.get(task.name, 0.0) / 2)
         except anyio.get_cancelled_exc_class():
             self.died.append(task.name)
             raise

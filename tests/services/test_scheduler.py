@@ -227,27 +227,49 @@ async def test_a_chain_follows_success_only_and_a_manual_one_too(world: World) -
 async def test_a_change_during_a_run_is_followed_up_once_it_is_over(world: World) -> None:
     world.actions.takes["t"] = 5.0
     async with world.serving(task(schedule=Manual(), on_change=("*.md",))) as scheduler:
-        for _ in range(3):
-            scheduler.changed("t")
+        for _ in range(4):
+            scheduler.changed("t", world.clock.t)
             await world.clock.advance(1)
         await world.clock.advance(10)
-    assert world.store.told() == [("change", "success"), ("change", "success"), ("change", "skipped")]
+    assert world.store.told() == [("change", "success"), ("change", "success")]
 
 
-async def test_a_task_that_sets_itself_off_is_stopped_and_a_change_from_outside_frees_it(world: World) -> None:
-    world.actions.takes["t"] = 5.0
+@pytest.mark.parametrize("takes", [0.1, 5.0])
+async def test_a_task_that_sets_itself_off_is_slowed_down_and_a_change_from_outside_frees_it(
+    world: World, takes: float
+) -> None:
+    world.actions.takes["t"] = takes
     async with world.serving(task(schedule=Manual(), on_change=("*.md",))) as scheduler:
-        scheduler.changed("t")
-        for _ in range(10):  # each run changes a file in its middle
-            await world.clock.advance(2)
-            if scheduler.view("t").active:
-                scheduler.changed("t")
-            await world.clock.advance(3)
-        assert len(world.actions.began) == 6
-        assert "set off 5 times in a row" in world.problems.lines()[0]
-        scheduler.changed("t")
+        scheduler.changed("t", world.clock.t)
+        passed_on = 0
+        for _ in range(800):  # what a run has written is passed on half a second later, or a second
+            await world.clock.advance(0.5)
+            if len(world.actions.wrote) > passed_on and world.clock.t - world.actions.wrote[-1] >= 0.5:
+                passed_on = len(world.actions.wrote)
+                scheduler.changed("t", world.actions.wrote[-1])
+        began = world.actions.times()
+        assert began[6] - began[5] > 60
+        assert began[7] - began[6] > 120
+        assert "set off again and again" in world.problems.lines()[0]
+        await world.clock.advance(4000)
+        before = len(world.actions.began)
+        scheduler.changed("t", world.clock.t)  # somebody else's
         await world.clock.advance(10)
-        assert len(world.actions.began) == 7
+        assert len(world.actions.began) == before + 1
+        assert world.problems.lines() == []
+
+
+async def test_who_edits_a_lot_during_a_long_run_is_not_taken_for_it(world: World) -> None:
+    world.actions.takes["t"] = 600.0
+    async with world.serving(task(schedule=Manual(), on_change=("*.md",))) as scheduler:
+        scheduler.changed("t", world.clock.t)
+        for _ in range(20):
+            await world.clock.advance(20)
+            scheduler.changed("t", world.clock.t)
+        await world.clock.advance(300)
+        scheduler.changed("t", world.clock.t)  # during the follow-up
+        await world.clock.advance(1000)
+        assert world.actions.times() == [0, 600, 1200]
         assert world.problems.lines() == []
 
 
