@@ -7,11 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -52,8 +51,6 @@ from orchestrator.vault.reporter import Reporter
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 LAST_WORDS = 2.0  # seconds that a slow disk gets for the last Dashboard, out of shutdown_timeout
 CLOSING = 5.0  # seconds that a slow disk gets beyond shutdown_timeout at the most, for what was not written yet
 FINE = frozenset({"success", "skipped"})  # outcomes of a run
@@ -88,7 +85,7 @@ def run(config_path: str, *, vault: str | None, dry_run: bool | None, watchers: 
     if summary is not None:
         print(json.dumps(summary), flush=True)
     own_process.leave_hanging_threads()
-    if once and summary is None:
+    if once and daemon.cut_short:
         print("aiemp: stopped before the cycle was over", file=sys.stderr)
         return Exit.FAILED
     fine = summary is None or all(run["outcome"] in FINE for run in summary["runs"])
@@ -177,6 +174,7 @@ class Daemon:
         self._started = anyio.Event()
         self._stop_asked = anyio.Event()
         self._told_to_stop = 0  # times, by signal
+        self.cut_short = False  # told to stop in the middle of `--once`
         self._deadline: float | None = None  # monotonic seconds: when all must be over
 
     # --- from start to stop ---
@@ -199,7 +197,8 @@ class Daemon:
                 if not self.stopping:
                     self._ready()
                     if once:
-                        summary = await self._unless_stopped(partial(self._one_cycle, asked))
+                        summary = await self._one_cycle(asked)
+                        self.cut_short = self.stopping
                     else:
                         await self._stop_asked.wait()
                 await self._stop()
@@ -252,20 +251,6 @@ class Daemon:
         self._supervisor.ask(Verb.STOP, [name for name in found.unwanted if name not in again], person=True)
         return asked
 
-    async def _unless_stopped(self, work: Callable[[], Awaitable[T]]) -> T | None:
-        """Do `work`, but leave it when told to stop meanwhile."""
-        done = None
-        async with anyio.create_task_group() as tasks:
-
-            async def leave() -> None:
-                await self._stop_asked.wait()
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(leave)
-            done = await work()
-            tasks.cancel_scope.cancel()
-        return done
-
     def _ready(self) -> None:
         self._status.state = "running"
         self._started.set()
@@ -276,8 +261,20 @@ class Daemon:
     async def _one_cycle(self, asked: Mapping[str, int | None]) -> dict[str, Any]:
         policies = [self._config.watchers[name].policy for name in asked]
         patience = sum(max(each.start_seconds, each.ready_timeout) for each in policies) + START_PATIENCE
-        await self._supervisor.wait(Verb.START, asked, patience)
-        runs = [run.as_json() for run in await self._scheduling.cycle()]
+        async with anyio.create_task_group() as tasks:
+            waiting = anyio.CancelScope()
+
+            async def hurry() -> None:
+                await self._stop_asked.wait()
+                waiting.cancel()
+                await self._stop_runs(self._limit())  # the cycle ends with what it runs
+
+            tasks.start_soon(hurry)
+            with waiting:
+                await self._supervisor.wait(Verb.START, asked, patience)
+            runs = [run.as_json() for run in await self._scheduling.cycle()]
+            if not self.stopping:
+                tasks.cancel_scope.cancel()
         found = await self._status.whole()
         await self._reporter.write_final()
         return {"supervisor": found["supervisor"], "watchers": found["watchers"], "runs": runs, "vault": found["vault"]}
@@ -286,13 +283,11 @@ class Daemon:
         self._status.state = "stopping"
         self._publish("stopping")
         self._manager.send(STOPPING="1", STATUS="stopping the watchers")
-        limit = self._reloader.config.shutdown_timeout
-        self._deadline = self._clock.monotonic() + limit
-        last_words = min(LAST_WORDS, limit / 4)
+        limit, last_words = self._limit(), self._last_words
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as ends:
-                ends.start_soon(self._stop_watchers, limit - last_words)
-                ends.start_soon(self._stop_runs, limit - last_words)
+                ends.start_soon(self._stop_watchers, limit)
+                ends.start_soon(self._stop_runs, limit)
             self._status.state = "stopped"
             self._publish("stopped")
             self._recorder.save()
@@ -300,6 +295,16 @@ class Daemon:
                 await self._reporter.write_final()
                 await self._database.stopped()
         self._database.close_limit = self.time_left()
+
+    @property
+    def _last_words(self) -> float:
+        return min(LAST_WORDS, self._reloader.config.shutdown_timeout / 4)
+
+    def _limit(self) -> float:
+        """Give the seconds that stopping watchers and runs may take, from the first time that this is asked."""
+        if self._deadline is None:
+            self._deadline = self._clock.monotonic() + self._reloader.config.shutdown_timeout
+        return max(0.0, self._deadline - self._last_words - self._clock.monotonic())
 
     async def _stop_watchers(self, limit: float) -> None:
         if not await self._supervisor.stop_all(limit):
@@ -315,7 +320,8 @@ class Daemon:
             with anyio.move_on_after(limit) as late:
                 await self._scheduling.stop()
             if late.cancelled_caught:
-                log.error("not every run could be ended within %g s", limit)
+                log.error("what became of every run could not be written down within %g s", limit)
+            self._scheduling.give_up()
             tasks.cancel_scope.cancel()
 
     def time_left(self) -> float:
@@ -337,6 +343,7 @@ class Daemon:
                     log.warning("told twice to stop: killing what is left")
                     self._supervisor.kill_all()
                     self._scheduling.kill_all()
+                    self._scheduling.give_up()
 
     async def _reload_when_ready(self) -> None:
         await self._started.wait()

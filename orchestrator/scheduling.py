@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.abc
@@ -30,6 +30,8 @@ from orchestrator.store.runs import RunStore
 from orchestrator.threads import in_thread
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LEFTOVER_GRACE: Final = 2.0  # seconds that what a killed daemon's runs have left gets to end by itself
 PRUNE_EVERY: Final = 86_400.0  # seconds
@@ -60,6 +62,8 @@ class Scheduling:
         self._store = store
         self._clock = clock
         self._bus = bus
+        self._one_at_a_time = anyio.Lock()  # who changes what tasks there are
+        self._prepared = False
         self._problems = problems
         around = Surroundings(places, str(config.file.parent), config.dry_run, environ)
         on_builtin = {"health_update": update_dashboard}
@@ -81,10 +85,13 @@ class Scheduling:
     async def prepare(self) -> None:
         """End what a killed daemon's runs have left, and take up the tasks. Raises UserError, see RunStore.states."""
         cut_off = {run.run_id for run in await self._store.unfinished()}
-        found = await in_thread(end_leftovers, self._places.state, LEFTOVER_GRACE, cut_off) if cut_off else set()
+        found = await _aside(end_leftovers, self._places.state, LEFTOVER_GRACE, cut_off) if cut_off else set()
         if found:
             log.warning("ended what runs of an earlier daemon had left: %s", ", ".join(sorted(found)))
-        await self.scheduler.prepare(self._config, await self._tasks())
+        async with self._one_at_a_time:
+            tasks, _ = await self._tasks()
+            await self.scheduler.prepare(self._config, tasks)
+            self._prepared = True
         self._watch_files()
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -131,6 +138,10 @@ class Scheduling:
         """Kill whatever runs, at once."""
         self._host.kill_all()
 
+    def give_up(self) -> None:
+        """See Scheduler.give_up."""
+        self.scheduler.give_up()
+
     def close(self) -> None:
         self._host.close()
 
@@ -141,37 +152,56 @@ class Scheduling:
         self._config = config
         self._host.use_dry_run(config.dry_run)
         self._host.use_timezone(config.timezone)
-        await self._load()
+        async with self._one_at_a_time:
+            if self._prepared:  # else it will be, with this configuration
+                await self.scheduler.load(self._config, *await self._tasks())
+        self._watch_files()
 
     async def add(self, name: str, settings: Mapping[str, Any], *, instead: bool) -> None:
         """Add a task, or put it in the place of the added one of that name (`instead`).
 
         Raises ConfigInvalid, or UserError when the name is taken.
         """
-        entry = self.scheduler.entries.get(name)
-        if entry is not None and not instead:
-            raise UserError(f"there is a task {name} already; choose another name, or remove that one first")
-        if instead and (entry is None or not entry.config.added):
-            raise UserError(f"{name} is no task that was added by command; change it in {self._config.file}")
-        await in_thread(added.write, self._places.state, name, settings, self._config)
-        await self._load()
+        async with self._one_at_a_time:
+            self._refuse_unprepared()
+            entry = self.scheduler.entries.get(name)
+            if entry is not None and not instead:
+                raise UserError(f"there is a task {name} already; choose another name, or remove that one first")
+            if instead and (entry is None or not entry.config.added):
+                raise UserError(f"{name} is no task that was added by command; change it in {self._config.file}")
+            await self.scheduler.put(
+                await _aside(added.write, self._places.state, name, settings, self._config, self._after())
+            )
+        self._watch_files()
         self._publish(name, "changed" if instead else "added")
 
     async def remove(self, name: str) -> None:
         """Take an added task away. Raises UserError for a configured one."""
-        if not self.scheduler.entries[name].config.added:
-            raise UserError(
-                f"{name} is configured in {self._config.file}; remove it there, or: aiempctl disable {name}"
-            )
-        await in_thread(added.remove, self._places.state, name)
-        await self._load()
+        async with self._one_at_a_time:
+            self._refuse_unprepared()
+            entry = self.scheduler.entries.get(name)
+            if entry is not None and not entry.config.added:
+                raise UserError(
+                    f"{name} is configured in {self._config.file}; remove it there, or: aiempctl disable {name}"
+                )
+            await _aside(added.remove, self._places.state, name, self._after())
+            self.scheduler.take_away(name)
+        self._watch_files()
         self._publish(name, "removed")
+
+    def _after(self) -> dict[str, tuple[str, ...]]:
+        return {entry.name: entry.config.after for entry in self.scheduler.entries.values() if entry.config.added}
+
+    def _refuse_unprepared(self) -> None:
+        if not self._prepared:
+            raise UserError("tasks cannot be changed while their past cannot be read; `aiempctl status` says why")
 
     async def settings(self, name: str) -> dict[str, Any] | None:
         """Give an added task's table as it was written; None for a configured one."""
-        if not self.scheduler.entries[name].config.added:
+        entry = self.scheduler.entries.get(name)
+        if entry is None or not entry.config.added:
             return None
-        return dict(await in_thread(added.settings, self._places.state, name))
+        return dict(await _aside(added.settings, self._places.state, name))
 
     def enable(self, name: str, *, enabled: bool) -> bool:
         """See Scheduler.enable."""
@@ -185,14 +215,15 @@ class Scheduling:
         with anyio.move_on_after(1.0):
             await self._store.flush()
 
-    async def _load(self) -> None:
-        await self.scheduler.load(self._config, await self._tasks())
-        self._watch_files()
-
-    async def _tasks(self) -> Sequence[TaskConfig]:
-        more, broken = await in_thread(added.load_all, self._places.state, self._config)
-        self._problems.put(BROKEN, f"added tasks that are not run: {'; '.join(broken)}" if broken else None)
-        return [*self._config.tasks.values(), *more]
+    async def _tasks(self) -> tuple[list[TaskConfig], set[str]]:
+        """Give all tasks, and the names of added ones that are there but cannot be read just now."""
+        found = await _aside(added.load_all, self._places.state, self._config)
+        broken = "; ".join(found.problems)
+        self._problems.put(BROKEN, f"added tasks that are not run: {broken}" if broken else None)
+        unreadable = set(found.broken)
+        if found.folder is not None:
+            unreadable |= {entry.name for entry in self.scheduler.entries.values() if entry.config.added}
+        return [*self._config.tasks.values(), *found.tasks], unreadable
 
     def _watch_files(self) -> None:
         """Watch the files of those tasks that are enabled, by whoever's word."""
@@ -218,3 +249,11 @@ class Scheduling:
 
     def _publish(self, name: str, change: str) -> None:
         self._bus.publish(TaskChanged(at=self._clock.now(), name=name, change=change))
+
+
+async def _aside(work: Callable[..., T], *args: Any) -> T:
+    """Do `work` in a worker thread. Raises UserError when there is none left, beside whatever `work` raises."""
+    try:
+        return await in_thread(work, *args)
+    except BlockingIOError as error:
+        raise UserError(f"{error.strerror}; end some processes") from error

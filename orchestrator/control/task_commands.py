@@ -153,6 +153,7 @@ class TaskCommands:
             ) from error
         except UserError as error:
             raise RpcError(protocol.FAILED, str(error)) from error
+        (name,) = self._one(name)  # another command may have been faster still
         return {"task": task_object(self._scheduler.view(name))}
 
     async def _remove(self, params: dict[str, Any], _: Progress) -> Any:

@@ -42,6 +42,7 @@ class Book:
         self._heap: list[tuple[float, int, str]] = []
         self._numbers = itertools.count()
         self._zone: tzinfo | None = None
+        self._zone_name = ""
 
     def load(
         self, tasks: Iterable[TaskConfig], states: Mapping[str, TaskState], zone: tzinfo, zone_name: str, now: datetime
@@ -51,29 +52,35 @@ class Book:
         A task whose slots are others than remembered begins anew at `now`: what the new schedule would have had
         earlier was never asked for.
         """
-        self._zone = zone
-        old, self.entries, self._heap = self.entries, {}, []
-        changed = []
-        for task in tasks:
-            schedule = when.fingerprint(task.schedule, zone_name)
-            state = old[task.name].state if task.name in old else states.get(task.name)
-            if state is None:
-                state = TaskState(task.name, when.first_seen(task.schedule, zone, now), schedule)
-                changed.append(state)
-            elif state.schedule != schedule:
-                state = replace(state, handled_until=now, schedule=schedule)
-                changed.append(state)
-            elif state.handled_until > now + AHEAD:  # the clock was set back while nobody looked
-                state = replace(state, handled_until=now)
-                changed.append(state)
-            entry = Entry(task, state)
-            self.entries[task.name] = entry
-            self.reckon(entry)
-        self._followers = {}
-        for entry in self.entries.values():
-            for leader in entry.config.after:
-                self._followers.setdefault(leader, []).append(entry.name)
-        return changed
+        self._zone, self._zone_name = zone, zone_name
+        old, self.entries, self._heap, self._followers = self.entries, {}, [], {}
+        known = {name: entry.state for name, entry in old.items()}
+        changed = [self.put(task, known.get(task.name) or states.get(task.name), now) for task in tasks]
+        return [state for state in changed if state is not None]
+
+    def put(self, task: TaskConfig, state: TaskState | None, now: datetime) -> TaskState | None:
+        """Take a task, in the place of the one of its name; give its state where that is another than `state`."""
+        assert self._zone is not None  # noqa: S101  load() comes first
+        before = state
+        schedule = when.fingerprint(task.schedule, self._zone_name)
+        if state is None:
+            state = TaskState(task.name, when.first_seen(task.schedule, self._zone, now), schedule)
+        elif state.schedule != schedule:
+            state = replace(state, handled_until=now, schedule=schedule)
+        elif state.handled_until > now + AHEAD:  # the clock was set back while nobody looked
+            state = replace(state, handled_until=now)
+        self.drop(task.name)
+        entry = self.entries[task.name] = Entry(task, state)
+        for leader in task.after:
+            self._followers.setdefault(leader, []).append(task.name)
+        self.reckon(entry)
+        return None if state is before else state
+
+    def drop(self, name: str) -> None:
+        """Forget a task."""
+        entry = self.entries.pop(name, None)
+        for leader in () if entry is None else entry.config.after:
+            self._followers[leader].remove(name)
 
     def reckon(self, entry: Entry) -> None:
         """Find the entry's next slot anew."""

@@ -119,6 +119,19 @@ class Scheduler:
         """
         await self._load(config, tasks, self._shelf, unreadable)
 
+    async def put(self, task: TaskConfig) -> None:
+        """Take one more task, or this one in the place of the one of its name."""
+        entry = self._book.entries.get(task.name)
+        state = self._book.put(task, None if entry is None else entry.state, self._clock.now())
+        self._slots.look_again()
+        if state is not None:
+            await self._store.save_states([state])
+
+    def take_away(self, name: str) -> None:
+        """Run a task no more, and end what runs of it."""
+        self._book.drop(name)
+        self._forget(name)
+
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Keep the schedule until cancelled; `stop` comes before that."""
         self._slots.begin()

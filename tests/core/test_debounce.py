@@ -23,7 +23,7 @@ def test_when_changes_are_passed_on(changes: list[float], passed_on: list[float]
     def until(now: float) -> None:
         while (following := debounce.next_at()) is not None and following <= now:
             assert debounce.take(following - 0.001) == []
-            found.extend((name, following) for name in debounce.take(following))
+            found.extend((name, following) for name, _ in debounce.take(following))
 
     for at in changes:
         until(at)
@@ -40,9 +40,9 @@ def test_each_name_by_itself() -> None:
     debounce.note("gone", 0, 1)
     debounce.forget_all_but(["a", "b", "c"])
     assert debounce.next_at() == 0
-    assert debounce.take(2) == ["c", "b"]
+    assert debounce.take(2) == [("c", 0), ("b", 0)]
     assert debounce.next_at() == 3
-    assert debounce.take(3) == ["a"]
+    assert debounce.take(3) == [("a", 0)]
     assert debounce.next_at() is None
 
 
@@ -54,9 +54,9 @@ def test_no_change_is_lost_or_waits_too_long(changes: list[float], quiet: float)
             assert due <= waiting[0] + PATIENCE * quiet + 1e-9
             assert due <= waiting[-1] + quiet + 1e-9
             passed += len(waiting)
+            assert debounce.take(due) == [("t", waiting[0])]  # and when the first of them was
             waiting.clear()
-            assert debounce.take(due) == ["t"]
         debounce.note("t", at, quiet)
         waiting.append(at)
-    assert debounce.take(1000) == ["t"]
+    assert debounce.take(1000) == [("t", waiting[0])]
     assert passed + len(waiting) == len(changes)

@@ -37,7 +37,7 @@ def task(name: str, *patterns: str) -> TaskConfig:
 async def test_from_a_file_to_a_task(tmp_path: Path) -> None:
     """From the start, after a reload, and after the vault was not there."""
     vault, told = tmp_path / "vault", list[str]()
-    changes = Changes(str(vault), SystemClock(), told.append, lambda _: None)
+    changes = Changes(str(vault), SystemClock(), lambda name, _: told.append(name), lambda _: None)
     changes.watch([task("inbox", "Inbox/**/*.md")])
 
     def put(file: Path) -> None:

@@ -31,7 +31,8 @@ class Site:
         self._wake = anyio.Event()
         self.changes = Changes("/v", self.clock, self._tell, self.problems.append)
 
-    def _tell(self, name: str) -> None:
+    def _tell(self, name: str, first: float) -> None:
+        assert first <= self.clock.t
         self.told.append((name, self.clock.t))
 
     def hear(self, *patterns: str) -> None:
