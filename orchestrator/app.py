@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from orchestrator import __version__, adoption, groundwork, journal, own_process
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.config.model import Config
 from orchestrator.control.commands import Commands
+from orchestrator.control.readiness import ready
 from orchestrator.control.server import ControlServer
 from orchestrator.control.status import StatusSource
 from orchestrator.control.task_commands import TaskCommands
@@ -174,6 +176,7 @@ class Daemon:
         self._started = anyio.Event()
         self._stop_asked = anyio.Event()
         self._told_to_stop = 0  # times, by signal
+        self._task_changes: dict[str, Any] = {}
         self.cut_short = False  # told to stop in the middle of `--once`
         self._deadline: float | None = None  # monotonic seconds: when all must be over
 
@@ -216,7 +219,7 @@ class Daemon:
         for watcher in self._config.watchers.values():
             self._supervisor.add(watcher)
         await tasks.start(self._supervisor.serve)
-        tasks_ = TaskCommands(self._scheduling, self._store, self._clock, self.started)
+        tasks_ = TaskCommands(self._scheduling, self._store, self._clock, partial(ready, self))
         commands = Commands(self, self._supervisor, self._status, self._places, tasks_)
         server = ControlServer(groundwork.control_socket(self._places), commands.handle, self._bus)
         await tasks.start(server.serve)
@@ -392,14 +395,20 @@ class Daemon:
 
     async def reload(self, *, plan: bool) -> tuple[list[Change], list[str]]:
         if plan:
-            return self._reloader.reload(plan=True)
+            found = self._reloader.reload(plan=True)
+            self._task_changes = await self._scheduling.foresee(self._reloader.seen)
+            return found
         self._manager.send(RELOADING="1", MONOTONIC_USEC=str(round(self._clock.monotonic() * 1_000_000)))
         try:
             found = self._reloader.reload(plan=False)
+            self._task_changes = await self._scheduling.foresee(self._reloader.config)
             await self._scheduling.use(self._reloader.config)
         finally:
             self._manager.send(READY="1")
         return found
+
+    def task_changes(self) -> dict[str, Any]:
+        return self._task_changes
 
     async def remember(self) -> None:
         self._recorder.save()

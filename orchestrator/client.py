@@ -68,7 +68,7 @@ class TaskClient:
         """
         had = self.get(name).get("settings")
         if not isinstance(had, dict):
-            raise Unreachable("the daemon's answer holds no settings; is it another version?")
+            raise UserError(f"{name} was not added by command; change it in supervisor.toml, then: aiempctl reload")
         return self._task("add", name=name, settings=_written(had | settings), replace=True)
 
     def get(self, name: str) -> Record:

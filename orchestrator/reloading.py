@@ -52,6 +52,7 @@ class Reloader:
         apply_settings: Callable[[Config], None],
     ) -> None:
         self.config = config
+        self.seen = config  # what was read last, be it in force or not
         self._source = source
         self._supervisor = supervisor
         self._launched = launched
@@ -72,6 +73,7 @@ class Reloader:
                 first = str(error).partition("\n")[0]
                 self._problems.report("reload", f"reload refused, the old configuration stays: {first}")
             raise
+        self.seen = new
         old = self.config
         views = {name: self._supervisor.view(name) for name in self._supervisor.keepers}
         found = compare(old.watchers, new.watchers, self._stale(new))

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
 import anyio
 import anyio.abc
@@ -14,18 +15,20 @@ from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.clock import Clock
 from orchestrator.config import added
 from orchestrator.config.model import Config, TaskConfig
-from orchestrator.errors import UserError
+from orchestrator.errors import ConfigInvalid, UserError
 from orchestrator.events import Bus, TaskChanged
 from orchestrator.places import Places
 from orchestrator.problems import Problems
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.processes.programs import Surroundings
 from orchestrator.redaction import Redactor
+from orchestrator.schedule import differences
 from orchestrator.schedule.changes import Changes
 from orchestrator.schedule.conditions import any_exists
 from orchestrator.schedule.runner import Runner
 from orchestrator.schedule.runs import Result, Run
 from orchestrator.schedule.scheduler import Scheduler
+from orchestrator.schedule.when import Once, next_slot
 from orchestrator.store.runs import RunStore
 from orchestrator.threads import in_thread
 
@@ -157,6 +160,14 @@ class Scheduling:
                 await self.scheduler.load(self._config, *await self._tasks())
         self._watch_files()
 
+    async def foresee(self, config: Config) -> dict[str, Any]:
+        """Give what `use` of this configuration comes to: `tasks`, changes by name, and `notes`, lines for a person."""
+        found = await _aside(added.load_all, self._places.state, config)
+        kept = {each.name: each.config for each in self.scheduler.entries.values() if each.name not in found.broken}
+        changes = differences.compare(kept, [*config.tasks.values(), *found.tasks])
+        told = [{"name": each.name, "change": each.change, "keys": list(each.keys)} for each in changes]
+        return {"tasks": told, "notes": found.problems}
+
     async def add(self, name: str, settings: Mapping[str, Any], *, instead: bool) -> None:
         """Add a task, or put it in the place of the added one of that name (`instead`).
 
@@ -169,9 +180,11 @@ class Scheduling:
                 raise UserError(f"there is a task {name} already; choose another name, or remove that one first")
             if instead and (entry is None or not entry.config.added):
                 raise UserError(f"{name} is no task that was added by command; change it in {self._config.file}")
-            await self.scheduler.put(
-                await _aside(added.write, self._places.state, name, settings, self._config, self._after())
-            )
+            task = await _aside(added.write, self._places.state, name, settings, self._config, self._after())
+            if isinstance(task.schedule, Once) and self._is_over(task.schedule):
+                await _aside(added.remove, self._places.state, name)
+                raise ConfigInvalid((f"tasks.{name}.at: has passed; a time to come is needed",))
+            await self.scheduler.put(task)
         self._watch_files()
         self._publish(name, "changed" if instead else "added")
 
@@ -188,6 +201,9 @@ class Scheduling:
             self.scheduler.take_away(name)
         self._watch_files()
         self._publish(name, "removed")
+
+    def _is_over(self, schedule: Once) -> bool:
+        return next_slot(schedule, ZoneInfo(self._config.timezone), self._clock.now()) is None
 
     def _after(self) -> dict[str, tuple[str, ...]]:
         return {entry.name: entry.config.after for entry in self.scheduler.entries.values() if entry.config.added}
@@ -210,10 +226,11 @@ class Scheduling:
             self._watch_files()
         return changed
 
-    async def remember(self) -> None:
-        """Return when what was decided by command is on disk, or a second has passed."""
+    async def remember(self) -> bool:
+        """Tell whether what was decided by command is on disk; the disk gets a second for it."""
         with anyio.move_on_after(1.0):
-            await self._store.flush()
+            return await self._store.flush()
+        return False
 
     async def _tasks(self) -> tuple[list[TaskConfig], set[str]]:
         """Give all tasks, and the names of added ones that are there but cannot be read just now."""

@@ -219,10 +219,10 @@ def _all_tasks(config: Config) -> dict[str, TaskConfig]:
     """The configured tasks and the added ones by name; says on stderr what is wrong with the latter."""
     from orchestrator.config.added import load_all  # noqa: PLC0415
 
-    added, problems = load_all(Places(str(config.vault)).state, config)
-    for problem in problems:
+    added = load_all(Places(str(config.vault)).state, config)
+    for problem in added.problems:
         print(f"aiemp: {visible(problem)}", file=sys.stderr)
-    return dict(config.tasks) | {task.name: task for task in added if task.name not in config.tasks}
+    return dict(config.tasks) | {task.name: task for task in added.tasks if task.name not in config.tasks}
 
 
 def _memories(database: str) -> dict[str, Memory]:

@@ -70,6 +70,10 @@ class Program:
             code = self._complain(Exit.FAILED, [f"{self.name}: {visible(problem)}"])
         except SystemExit as end:  # argparse: --help, --version, wrong usage
             code = end.code if isinstance(end.code, int) else Exit.OK
+        try:
+            sys.stderr.flush()
+        except OSError:
+            _discard_output(2)
         return int(code)
 
     def _perform(self, argv: Sequence[str] | None) -> int:
@@ -175,8 +179,8 @@ def _complete_standard_streams() -> None:
             setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  for the whole life
 
 
-def _discard_output() -> None:
+def _discard_output(descriptor: int = 1) -> None:
     """Let what is still buffered go nowhere, or Python would fail over it once more at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, descriptor)
     os.close(nowhere)

@@ -29,6 +29,12 @@ _WORDS = {
     "update": ("would change without a restart", "changed without a restart"),
 }
 
+_TASK_WORDS = {
+    "added": ("would be added", "added"),
+    "removed": ("would be removed, and its runs ended", "removed, and its runs ended"),
+    "changed": ("would change", "changed"),
+}
+
 
 def declare(parser: Arguments) -> None:
     parser.add_argument("--plan", action="store_true", help="only show what would change, and which PIDs would restart")
@@ -51,6 +57,9 @@ def reload(args: Namespace) -> int:
         print("\n".join(lines))
     for result in failed:
         print(result_line(result), file=sys.stderr)
+    notes = answer.get("notes")
+    for note in notes if isinstance(notes, list) else []:
+        print(f"aiempctl: this added task is not run: {visible(note)}", file=sys.stderr)
     return Exit.FAILED if failed else Exit.OK
 
 
@@ -62,10 +71,20 @@ def render(answer: dict[str, Any], *, plan: bool, without: Collection[str] = ())
     settings = answer.get("settings")
     words = "would change" if plan else "changed"
     lines += [f"{visible(key)}: {words}" for key in (settings if isinstance(settings, list) else [])]
+    tasks = answer.get("tasks")
+    lines += [_task_line(each, plan=plan) for each in (tasks if isinstance(tasks, list) else [])]
     same = sum(change.get("change") == "unchanged" for change in changes)
     if not lines and not without:
         return [f"nothing {words}"]
     return [*lines, f"{same} unchanged"] if same else lines
+
+
+def _task_line(change: dict[str, Any], *, plan: bool) -> str:
+    """`task report: would change (schedule)`."""
+    kind, keys = str(change.get("change")), change.get("keys")
+    words = _TASK_WORDS.get(kind, (kind, kind))[0 if plan else 1]
+    listed = f" ({', '.join(map(visible, keys))})" if isinstance(keys, list) and keys else ""
+    return f"task {visible(change.get('name'))}: {visible(words)}{listed}"
 
 
 def _line(change: dict[str, Any], *, plan: bool) -> str:

@@ -9,6 +9,7 @@ import anyio
 
 from orchestrator.control import protocol
 from orchestrator.control.protocol import RpcError
+from orchestrator.control.readiness import Stoppable, ready
 from orchestrator.control.server import Progress
 from orchestrator.control.status import StatusSource
 from orchestrator.control.task_commands import TaskCommands
@@ -24,20 +25,15 @@ ENDS = frozenset({Kind.RESTART, Kind.REMOVED, Kind.STOP})  # what ends a process
 SLACK = 10.0  # seconds that a command may take beyond what the watchers' own time limits explain
 
 
-class Daemon(Protocol):
+class Daemon(Stoppable, Protocol):
     """What commands ask of the daemon as a whole."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was told to stop."""
-        ...
-
-    async def started(self) -> None:
-        """Return when the daemon has begun to do its work."""
-        ...
 
     async def reload(self, *, plan: bool) -> tuple[list[Change], list[str]]:
         """Read the configuration again; give the watchers' changes and the changed settings. Raises ConfigInvalid."""
+        ...
+
+    def task_changes(self) -> dict[str, Any]:
+        """Give what the last reload or plan of one comes to for tasks: `tasks`, and `notes` for a person."""
         ...
 
     async def remember(self) -> None:
@@ -99,10 +95,7 @@ class Commands:
         return [name for name in names if verb is Verb.STOP or name in patterns or keepers[name].config.enabled]
 
     async def _ready(self) -> None:
-        """Wait until the daemon has adopted and started what it should: before that, a start could make a twin."""
-        await self._daemon.started()
-        if self._daemon.stopping:
-            raise RpcError(protocol.SHUTTING_DOWN, "the daemon is shutting down")
+        await ready(self._daemon)
 
     async def _show_status(self, params: dict[str, Any], _: Progress) -> Any:
         patterns = params["names"]
@@ -195,6 +188,7 @@ class Commands:
             ],
             "settings": settings,
             "results": results,
+            **self._daemon.task_changes(),
         }
 
     async def _settled(

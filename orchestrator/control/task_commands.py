@@ -20,6 +20,7 @@ from orchestrator.store.runs import RunStore
 DUE_SOON = timedelta(seconds=1)  # what `tasks --due` counts as due beside what waits or runs
 ANSWER = 8 * 1024 * 1024  # characters of output in one answer, about
 CUT = 200
+UNSTORED = "that cannot be written down now, and is forgotten when the daemon ends; see the problems in `status`"
 BY_PERSON = "cancelled by command"
 
 Method = Callable[[dict[str, Any], Progress], Awaitable[Any]]
@@ -101,7 +102,7 @@ class TaskCommands:
         try:
             active = await self._scheduler.fire(name, Trigger.MANUAL, dry_run=params["dry_run"])
         except UserError as error:
-            raise RpcError(protocol.FAILED, f"{name} was not run: it could not be written down: {error}") from error
+            raise RpcError(protocol.FAILED, f"{name} was not run: {error}") from error
         if not params["wait"]:
             return {"run_id": active.run.run_id}
         progress.text = lambda: _doing(active)
@@ -136,7 +137,8 @@ class TaskCommands:
             for name in self._names(params["names"]):
                 changed = self._scheduling.enable(name, enabled=enabled)
                 results.append({"name": name, "ok": True, "message": word if changed else f"was {word} already"})
-            await self._scheduling.remember()
+            if not await self._scheduling.remember():
+                results = [each | {"ok": False, "message": f"{each['message']}, but {UNSTORED}"} for each in results]
             return {"results": results}
 
         return carry_out
@@ -182,12 +184,14 @@ class TaskCommands:
         await self._ready()
         pausing = params["action"] == "pause"
         changed = self._scheduler.pause(paused=pausing)
-        await self._scheduling.remember()
+        stored = await self._scheduling.remember()
         word = "paused" if pausing else "resumed"
         state = self._scheduler.state
         message = word if changed else f"was {'paused' if pausing else 'not paused'} already"
         if not pausing and state == "paused":
             message += "; but [scheduler] enabled = false in the configuration keeps it from starting runs"
+        if not stored:
+            raise RpcError(protocol.FAILED, f"{message}, but {UNSTORED}")
         return {"scheduler": state, "message": message}
 
 

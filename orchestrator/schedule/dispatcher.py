@@ -42,13 +42,15 @@ class Dispatcher:
         self._shield = shield
         self._on_finished = on_finished
         self._admission = Admission()
-        self._by_task: dict[str, list[Active]] = {}
+        self.by_task: dict[str, list[Active]] = {}
         self._held: dict[str, Active] = {}  # task → the run that waits for the earlier ones of the same task
         self._running: dict[str, str | None] = {}  # run id → its lane
         self._soon = EndOfTurn(self._admit)  # so that of all that arrive together the most urgent is let in first
         self._changed = anyio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._stopping = False
+        self._paused = False
+        self._parked: dict[str, Active] = {}  # what waits for the end of a pause
 
     def serve_in(self, tasks: anyio.abc.TaskGroup) -> None:
         """Carry runs out in this task group from now on."""
@@ -60,9 +62,22 @@ class Dispatcher:
         self.max_concurrent = max_concurrent
         self._soon.ask()
 
+    def pause(self, *, paused: bool) -> None:
+        """Let nothing in but what a person asks for, until the pause is over; attempts under way go on."""
+        self._paused = paused
+        if paused:
+            for active in self.active.values():
+                if active.run.run_id in self._admission and active.run.trigger is not Trigger.MANUAL:
+                    self._admission.remove(active.run.run_id)
+                    self._parked[active.run.run_id] = active
+        else:
+            parked, self._parked = self._parked, {}
+            for active in parked.values():
+                self._queue(active)
+
     def of_task(self, name: str) -> tuple[Active, ...]:
         """Give the task's unfinished runs, oldest first."""
-        return tuple(self._by_task.get(name, ()))
+        return tuple(self.by_task.get(name, ()))
 
     def arrive(self, run: Run, task: TaskConfig) -> Active:
         """Take a run that is written down; what becomes of it is decided by those of its task that came before."""
@@ -85,7 +100,7 @@ class Dispatcher:
             why = "an earlier run already waits" if queue else "an earlier run was not finished"
             active.ending = Result(Outcome.SKIPPED, error=why)
         if active.ending is None:
-            self._by_task.setdefault(task.name, []).append(active)
+            self.by_task.setdefault(task.name, []).append(active)
         if self._tasks is not None:
             self._tasks.start_soon(self._live, active)
         return active
@@ -188,7 +203,10 @@ class Dispatcher:
 
     def _queue(self, active: Active) -> None:
         run, task = active.run, active.task
-        if run.run_id in self._admission:
+        if run.run_id in self._admission or run.run_id in self._parked:
+            return
+        if self._paused and run.trigger is not Trigger.MANUAL:
+            self._parked[run.run_id] = active
             return
         self._admission.add(Candidate(run.run_id, task.priority, run.slot, task.lane, active.since))
         self._soon.ask()
@@ -210,13 +228,14 @@ class Dispatcher:
     def _forget(self, active: Active) -> None:
         run = active.run
         self._admission.remove(run.run_id)
+        self._parked.pop(run.run_id, None)
         self._leave(active)  # it may have been let in just when it was cancelled
         del self.active[run.run_id]
-        others = [each for each in self._by_task.get(run.task, ()) if each is not active]
+        others = [each for each in self.by_task.get(run.task, ()) if each is not active]
         if others:
-            self._by_task[run.task] = others
+            self.by_task[run.task] = others
         else:
-            self._by_task.pop(run.task, None)
+            self.by_task.pop(run.task, None)
         if self._held.get(run.task) is active:
             del self._held[run.task]
         elif others == [self._held.get(run.task)]:

@@ -127,6 +127,10 @@ class Runner:
         run.cost_usd = result.cost_usd
         run.duration = None if began is None else self._clock.monotonic() - began
         await self._records.finish(run)
+        self.tell(run)
+
+    def tell(self, run: Run) -> None:
+        """Let everybody know of a run that has its outcome and is written down."""
         self._log_run(run)
         self._bus.publish(finished(run, self._clock))
 

@@ -72,7 +72,14 @@ class Scheduler:
         self._shield = Shield()
         self._dispatcher = Dispatcher(runner, store, clock, self._shield, self._finished)
         self._slots = Slots(
-            self._book, store, self._hand_over, clock=clock, bus=bus, problems=problems, shield=self._shield
+            self._book,
+            store,
+            self._hand_over,
+            runner.tell,
+            clock=clock,
+            bus=bus,
+            problems=problems,
+            shield=self._shield,
         )
         self._last: dict[str, Run] = {}  # without their outputs
         self._shelf: dict[str, TaskState] = {}  # of added tasks whose files cannot be read just now
@@ -328,6 +335,16 @@ class Scheduler:
         return self._book.entries
 
     @property
+    def busy(self) -> Mapping[str, Sequence[Active]]:
+        """The unfinished runs of those tasks that have some, oldest first."""
+        return self._dispatcher.by_task
+
+    @property
+    def last_runs(self) -> Mapping[str, Run]:
+        """How each task's last run ended, without its output."""
+        return self._last
+
+    @property
     def state(self) -> str:
         """`idle`, `running`, `paused` or `error`, as `status` has it."""
         if self._slots.failing:
@@ -375,6 +392,7 @@ class Scheduler:
 
     def _open_or_not(self) -> None:
         self._slots.set_open(is_open=not self._closed())
+        self._dispatcher.pause(paused=self.paused or not self._enabled)
 
     def _remember(self, entry: Entry, state: TaskState) -> None:
         self._book.remember(entry, state)

@@ -48,6 +48,7 @@ class Slots:
         book: Book,
         claims: Claims,
         hand_over: Callable[[Run], None],
+        tell: Callable[[Run], None],
         *,
         clock: Clock,
         bus: Bus,
@@ -59,6 +60,7 @@ class Slots:
         self._book = book
         self._claims = claims
         self._hand_over = hand_over
+        self._tell = tell  # of runs that are over as soon as they are written down: missed slots
         self._clock = clock
         self._bus = bus
         self._problems = problems
@@ -152,7 +154,9 @@ class Slots:
             if entry.state != state:
                 self._claims.save_state(entry.state)
         for run, is_ours in zip(runs, ours, strict=True):
-            if is_ours and run.phase is not Phase.FINISHED:
+            if is_ours and run.phase is Phase.FINISHED:
+                self._tell(run)
+            elif is_ours:
                 heapq.heappush(self._ahead, (run.slot.timestamp(), next(self._numbers), run))
         self._claimed.set()
 

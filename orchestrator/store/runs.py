@@ -186,9 +186,9 @@ class RunStore:
                 pruned += count
         return pruned
 
-    async def flush(self) -> None:
-        """Return when all that was queued so far is on disk, if the disk allows."""
-        await self._database.flush()
+    async def flush(self) -> bool:
+        """Return when all that was queued so far is on disk; False when the disk does not allow it."""
+        return await self._database.flush()
 
     # --- small facts ---
 

@@ -150,3 +150,31 @@ def test_stopping_the_daemon_ends_what_runs(site: Site, number: int) -> None:
     assert list(site.ours()) == []
     site.start()
     assert outcomes(site, "long") == [("manual", "interrupted")]
+
+
+def test_a_reload_says_what_becomes_of_tasks_and_of_broken_files(site: Site) -> None:
+    site.start(text='[tasks.kept]\nevery = "1h"\ncommand = ["true"]\n[tasks.gone]\ncommand = ["sleep", "1000"]\n')
+    site.ctl("run", "gone", "--no-wait")
+    site.configure('[tasks.kept]\nevery = "2h"\ncommand = ["false"]\n[tasks.new]\ncommand = ["true"]\n')
+    planned = site.ctl("reload", "--plan")
+    assert planned.stdout.splitlines() == [
+        "task kept: would change (action, schedule)",
+        "task new: would be added",
+        "task gone: would be removed, and its runs ended",
+    ]
+    assert task(site, "gone")["state"] == "running"
+    folder = site.vault / ".aiemp/tasks.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "broken.toml").write_text("[tasks.broken]\n")
+    done = site.ctl("reload")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 3)
+    assert "broken.toml:1" in done.stderr
+    until(lambda: outcomes(site, "gone") == [("manual", "cancelled")], "its end")
+
+
+def test_a_moment_that_has_passed_is_refused(site: Site) -> None:
+    site.start(text="")
+    refused = site.ctl("add", "late", "--at", "2020-01-01T00:00", "--", "true")
+    assert (refused.returncode, "has passed" in refused.stderr) == (2, True)
+    assert json.loads(site.ctl("tasks", "--json").stdout) == []
+    assert not (site.vault / ".aiemp/tasks.d/late.toml").exists()

@@ -97,6 +97,9 @@ class Site:
     async def started(self) -> None:
         pass
 
+    def task_changes(self) -> dict[str, Any]:
+        return {"tasks": [], "notes": []}
+
     async def remember(self) -> None:
         pass
 

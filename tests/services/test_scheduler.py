@@ -319,6 +319,41 @@ async def test_a_pause_starts_nothing_outlives_the_daemon_and_is_caught_up(world
     assert world.store.told() == [("manual", "success"), ("schedule", "missed"), ("catch_up", "success")]
 
 
+async def test_a_pause_holds_what_already_waits_but_not_what_a_person_asks_for(world: World) -> None:
+    world.settings = {"max_concurrent": 1}
+    world.actions.takes["long"] = 5.0
+    world.actions.results["retrying"] = [FAILED]
+    tasks = (
+        task("long", schedule=Manual()),
+        task("queued", schedule=Every(1.0), overlap=Overlap.QUEUE),
+        task("retrying", schedule=Manual(), retry=Retry(initial=8.0)),
+        task("by hand", schedule=Manual()),
+    )
+    async with world.serving(*tasks) as scheduler:
+        await scheduler.fire("retrying", Trigger.CHANGE)
+        await world.clock.advance(0.5)
+        await scheduler.fire("long", Trigger.MANUAL)
+        await world.clock.advance(2)
+        await scheduler.fire("by hand", Trigger.MANUAL)
+        scheduler.pause(paused=True)
+        await world.clock.advance(20)
+        assert [name for name, _ in world.actions.began] == ["retrying", "long", "by hand"]
+        assert scheduler.view("queued").active[0].run.phase == "queued"
+        scheduler.pause(paused=False)
+        await world.clock.advance(1)
+        assert {"queued", "retrying"} <= {name for name, _ in world.actions.began[3:]}
+
+
+async def test_missed_slots_are_told_like_runs(world: World) -> None:
+    async with world.serving(task()):
+        await world.clock.advance(1)
+    world.clock.step(60)
+    async with world.serving(task()):
+        await world.clock.advance(1)
+    told = [fact.outcome for fact in world.facts if isinstance(fact, RunFinished)]
+    assert told == ["missed", "success"]
+
+
 async def test_what_is_decided_a_moment_before_a_slot_still_holds_for_it(world: World) -> None:
     async with world.serving(task("off"), task("t")) as scheduler:
         await world.clock.advance(9.9)
