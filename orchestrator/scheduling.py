@@ -181,8 +181,8 @@ class Scheduling:
             if instead and (entry is None or not entry.config.added):
                 raise UserError(f"{name} is no task that was added by command; change it in {self._config.file}")
             task = await _aside(added.write, self._places.state, name, settings, self._config, self._after())
-            if isinstance(task.schedule, Once) and self._is_over(task.schedule):
-                await _aside(added.remove, self._places.state, name)
+            if not instead and isinstance(task.schedule, Once) and self._is_over(task.schedule):
+                await _aside(added.remove, self._places.state, name, self._after())
                 raise ConfigInvalid((f"tasks.{name}.at: has passed; a time to come is needed",))
             await self.scheduler.put(task)
         self._watch_files()
