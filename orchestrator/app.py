@@ -1,23 +1,19 @@
 """The composition root: builds the daemon's parts, starts them in order, and stops them in order. Nothing else does."""
 
 import asyncio
-import faulthandler
-import json
 import logging
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.abc
 
-from orchestrator import __version__, adoption, groundwork, journal, own_process
-from orchestrator.clock import Clock, SystemClock
+from orchestrator import __version__, adoption, groundwork, journal
+from orchestrator.clock import Clock
 from orchestrator.config.model import Config
 from orchestrator.control.commands import Commands
 from orchestrator.control.readiness import ready
@@ -27,10 +23,7 @@ from orchestrator.control.task_commands import TaskCommands
 from orchestrator.descriptors import make_room
 from orchestrator.errors import UserError
 from orchestrator.events import Bus, SupervisorChanged
-from orchestrator.exits import Exit
-from orchestrator.lock import VaultLock
 from orchestrator.logs.capture import Capture
-from orchestrator.logs.daemon import DaemonLogHandler, OneLine
 from orchestrator.places import Places
 from orchestrator.problems import Problems
 from orchestrator.processes.identity import boot_id
@@ -55,65 +48,10 @@ log = logging.getLogger(__name__)
 
 LAST_WORDS = 2.0  # seconds that a slow disk gets for the last Dashboard, out of shutdown_timeout
 CLOSING = 5.0  # seconds that a slow disk gets beyond shutdown_timeout at the most, for what was not written yet
-FINE = frozenset({"success", "skipped"})  # outcomes of a run
 START_PATIENCE = 10.0  # seconds that `--once` waits beyond the watchers' own limits
 
 
-def run(config_path: str, *, vault: str | None, dry_run: bool | None, watchers: bool, once: bool) -> int:
-    """Run the daemon in the foreground until it is told to stop; give the exit code.
-
-    Raises UserError (with its exit code) for what a person must mend before it can start.
-    """
-    own_process.standard_descriptors()
-    source = Source(Path(config_path), None if vault is None else Path(vault), dry_run)
-    config = source.load()
-    places = groundwork.prepare_vault(config)
-    clock = SystemClock()
-    own_process.default_signals()
-    faulthandler.enable(2)  # systemd's watchdog sends SIGABRT: where it hung is then in the journal
-    with VaultLock(places.lock, clock.now()), ExitStack() as cleanup:
-        bus = Bus()
-        problems = Problems(bus, clock)
-        capture = Capture(places, config.logs, problems.put_from_thread)
-        daemon = Daemon(source, config, places, clock=clock, bus=bus, problems=problems, capture=capture)
-        capture.start()
-        cleanup.callback(lambda: capture.close(daemon.time_left()))
-        _set_up_logging(config, capture, cleanup)
-        summary = None
-        try:
-            summary = anyio.run(daemon.main, watchers, once)
-        except BaseExceptionGroup as group:
-            raise _mendable(group) or group from None
-    if summary is not None:
-        print(json.dumps(summary), flush=True)
-    own_process.leave_hanging_threads()
-    if once and daemon.cut_short:
-        print("aiemp: stopped before the cycle was over", file=sys.stderr)
-        return Exit.FAILED
-    fine = summary is None or all(run["outcome"] in FINE for run in summary["runs"])
-    return Exit.OK if fine else Exit.FAILED
-
-
-def _mendable(error: BaseException) -> UserError | None:
-    """Find the one thing that a person has to mend in what came out of nested task groups, if that is all there is."""
-    if isinstance(error, BaseExceptionGroup):
-        found = [_mendable(each) for each in error.exceptions]
-        return found[0] if all(each is not None for each in found) else None
-    return error if isinstance(error, UserError) else None
-
-
-def _set_up_logging(config: Config, capture: Capture, cleanup: ExitStack) -> None:
-    root = logging.getLogger()
-    terminal = journal.Terminal()
-    terminal.setFormatter(OneLine())
-    for handler in (DaemonLogHandler(capture.add_line), terminal):
-        root.addHandler(handler)
-        cleanup.callback(handler.close)
-        cleanup.callback(root.removeHandler, handler)
-    _set_log_level(config)
-
-
-def _set_log_level(config: Config) -> None:
+def set_log_level(config: Config) -> None:
     logging.getLogger().setLevel(config.log_level.upper())
     logging.getLogger("asyncio").setLevel(logging.WARNING)
 
@@ -364,7 +302,7 @@ class Daemon:
         return [
             health.supervisor_row(supervisor, self._status.started_at),
             *(health.watcher_row(watcher) for watcher in self._status.watchers()),
-            *(health.task_row(task) for task in self._status.tasks() if task["enabled"]),
+            *self._status.board.rows(),
         ]
 
     def _apply_settings(self, config: Config) -> None:
@@ -372,7 +310,7 @@ class Daemon:
         self._capture.set_limits(config.logs)
         self._machine.use_dry_run(config.dry_run)
         self._reporter.use_timezone(config.timezone)
-        _set_log_level(config)
+        set_log_level(config)
 
     def _log_run(self, run: Run) -> None:
         self._add_to_task_log(task_log.line(run, self._clock.now()))

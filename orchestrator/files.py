@@ -68,20 +68,27 @@ def make_folder(path: str, *, within: str) -> None:
             os.mkdir(each)  # noqa: PTH102
 
 
+def check_inside(folder: str | Path, within: str | Path) -> None:
+    """Raise OSError (EXDEV) when a symlink on the way to `folder`, which need not exist, leads out of `within`."""
+    if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(within)):
+        raise OSError(errno.EXDEV, "a symlink leads out of the vault there", str(folder))
+
+
 def replace(
     path: str | Path,
     data: bytes,
     *,
     expect: bytes | None = None,
     mode: int = 0o666,
+    keep: bool = True,
     last: Callable[[], None] = lambda: None,
 ) -> None:
     """Make `data` the content of `path`. `mode` is a new file's, less the umask.
 
     An existing file keeps its mode, its extended attributes (ACLs too) and, as far as this user may give files
-    away, its owner. With `expect`, raises Changed unless the file holds exactly those bytes just before it is
-    replaced. `last` is called just before that too, and may raise. Raises OSError. Whatever is raised, the file is
-    then untouched and nothing is left beside it.
+    away, its owner; without `keep` it becomes like a new one. With `expect`, raises Changed unless the file holds
+    exactly those bytes just before it is replaced. `last` is called just before that too, and may raise. Raises
+    OSError. Whatever is raised, the file is then untouched and nothing is left beside it.
     """
     path = Path(path)
     try:
@@ -90,12 +97,12 @@ def replace(
         if expect is not None:
             raise Changed(f"{path} is gone") from None
         old = None
-    temporary, fd = _temporary(path, mode=mode if old is None else 0o600)
+    temporary, fd = _temporary(path, mode=0o600 if old is not None and keep else mode)
     with _removed_on_error(temporary):
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
-            if old is not None and stat.S_ISREG(old.st_mode):
+            if keep and old is not None and stat.S_ISREG(old.st_mode):
                 _keep(path, old, fd)
             os.fsync(fd)
         if expect is not None:

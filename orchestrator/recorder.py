@@ -11,7 +11,8 @@ from orchestrator.supervise.supervisor import Supervisor
 from orchestrator.turns import EndOfTurn
 
 SAVE_EVERY = 1.0  # seconds between two writes of the last known states
-TASKS_A_SECOND = 300  # more of them are written more rarely: ten thousand take the database a tenth of a second
+TASKS_AT_ONCE = 200  # so many take some milliseconds to be put together
+PAUSE = 0.02  # seconds until the next so many
 
 
 class Recorder:
@@ -28,8 +29,11 @@ class Recorder:
         self._dirty = anyio.Event()
         self._facts: list[Fact] = []
         self._soon = EndOfTurn(self._record)
+        self._anew = True  # nothing that the database holds of tasks is known to be true
+        database.when_opened(self._begin_anew)
 
     def note(self, fact: Fact) -> None:
+        self._status.board.note(fact)
         self._dirty.set()
         if not isinstance(fact, WatcherSaid):  # a heartbeat's text is no history
             self._facts.append(fact)
@@ -45,14 +49,36 @@ class Recorder:
     async def serve(self) -> None:
         while True:
             await self._dirty.wait()
-            self.save()
-            await self._clock.sleep(SAVE_EVERY * max(1.0, self._status.task_count / TASKS_A_SECOND))
+            self._dirty = anyio.Event()
+            self.save_watchers()
+            while self._save_some_tasks():
+                await self._clock.sleep(PAUSE)
+            await self._clock.sleep(SAVE_EVERY)
 
     def save(self) -> None:
         """Save the last known states now."""
-        self._dirty = anyio.Event()
+        self.save_watchers()
+        while self._save_some_tasks():
+            pass
+
+    def save_watchers(self) -> None:
+        """Save the watchers' last known states now."""
         self._database.save_watchers(self._status.watchers())
-        self._database.save_tasks(self._status.tasks())
+
+    def _save_some_tasks(self) -> bool:
+        """Whether there may be more to save."""
+        if self._anew:
+            self._database.forget_tasks()
+            self._anew = False
+        objects, gone = self._status.board.take(TASKS_AT_ONCE)
+        self._database.save_tasks(objects, gone)
+        return len(objects) == TASKS_AT_ONCE
+
+    def _begin_anew(self) -> None:
+        """There is another file, with nothing or with an earlier daemon's tasks in it."""
+        self._anew = True
+        self._status.board.forget()
+        self._dirty.set()
 
     def _remember_process(self, name: str) -> None:
         keeper = self._supervisor.keepers.get(name)

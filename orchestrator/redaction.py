@@ -22,25 +22,38 @@ class Redactor:
             if len(secret) >= _SHORTEST and not secret.isspace()
         }
         self._secrets = sorted(values, key=len, reverse=True)
+        self.longest = max((len(each.encode(errors="surrogatepass")) for each in values), default=0)  # bytes
 
     def __bool__(self) -> bool:
         """Whether there is anything to take out."""
         return bool(self._secrets)
 
     def __call__(self, text: str) -> str:
-        # Found first, replaced afterwards: of two values that overlap in the text no end must be left over.
-        found = sorted(span for secret in self._secrets for span in _spans(text, secret))
-        if not found:
-            return text
-        pieces, done = [], 0
-        begin, end = found[0]
-        for start, stop in found[1:]:
+        pieces, done = list[str](), 0
+        for start, end in self._found(text):
+            pieces += [text[done:start], MARK]
+            done = end
+        return "".join([*pieces, text[done:]]) if pieces else text
+
+    def beyond(self, text: str, at: int) -> int:
+        """Give the first place from `at` on that lies in no secret, for who cuts `text` there."""
+        return next((end for start, end in self._found(text) if start < at < end), at)
+
+    def _found(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where secrets stand, in order; those that overlap are one, so that of none an end is left over."""
+        begin = end = 0
+        for start, stop in sorted(span for secret in self._secrets for span in _spans(text, secret)):
             if start < end:
                 end = max(end, stop)
-            else:
-                pieces += [text[done:begin], MARK]
-                done, begin, end = end, start, stop
-        return "".join([*pieces, text[done:begin], MARK, text[end:]])
+                continue
+            if end:
+                yield begin, end
+            begin, end = start, stop
+        if end:
+            yield begin, end
+
+
+NOTHING: Final = Redactor({})
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -6,6 +6,7 @@ It imports little, for every run of a handler pays for it.
 import importlib
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Mapping
@@ -16,10 +17,14 @@ from types import TracebackType
 from typing import Any, Final
 
 from orchestrator.actions.printed import cut
+from orchestrator.redaction import Redactor
 
+LINGER: Final = 5.0  # seconds that the process may go on for after the handler has returned
 ERROR_MAX: Final = 2000  # characters
 SHOWN_MAX: Final = 200  # characters of a value that is shown in a sentence
 STATUSES: Final = ("success", "failure")
+
+redact: Final = Redactor(os.environ)  # before anything is cut: half a secret would not be known again
 
 
 class Wrong(Exception):
@@ -35,6 +40,17 @@ def main() -> None:
     answer = json.dumps(_attempt(**call), ensure_ascii=False).encode(errors="replace")
     os.ftruncate(channel, 0)
     os.pwrite(channel, answer, 0)
+    _end_soon()
+
+
+def _end_soon() -> None:
+    """See to it that the process ends, whatever threads the handler has left running: it is killed otherwise.
+
+    By the kernel, which needs neither a thread of ours nor the interpreter's lock.
+    """
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+    signal.setitimer(signal.ITIMER_REAL, LINGER)
 
 
 def _attempt(module: str, function: str, folder: str | None, context: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +118,7 @@ def _meant(returned: Any) -> dict[str, Any]:
         error = "the handler returned a failure without an error"
     return _answer(
         status,
-        None if output is None else cut(_text(output, "output")),
+        None if output is None else cut(redact(_text(output, "output"))),
         None if error is None else _text(error, "error"),
     )
 
@@ -121,11 +137,11 @@ def _failed(why: str) -> dict[str, Any]:
 
 
 def _answer(outcome: str, output: str | None, error: str | None) -> dict[str, Any]:
-    return {"outcome": outcome, "output": output, "error": None if error is None else error[:ERROR_MAX]}
+    return {"outcome": outcome, "output": output, "error": None if error is None else redact(error)[:ERROR_MAX]}
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = redact(repr(value))
     return text if len(text) <= SHOWN_MAX else f"{text[:SHOWN_MAX]}…"
 
 

@@ -22,6 +22,7 @@ from orchestrator.processes import children
 from orchestrator.processes.death import Death
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.processes.programs import Surroundings, Unlaunchable
+from orchestrator.redaction import NOTHING, Redactor
 from orchestrator.schedule.runs import Result, Run
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class _Process:
 class ActionHost:
     """All processes of all runs. `on_builtin`: the built-ins that are no process, by name.
 
-    `serve` has to run while `perform` does.
+    `redact` takes secrets out of whatever is cut, before it is. `serve` has to run while `perform` does.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ActionHost:
         on_builtin: Mapping[str, Chore],
         *,
         timezone: str,
+        redact: Redactor = NOTHING,
     ) -> None:
         self._around = around
         self._notify = notify  # its names are run ids, and nobody else listens to it
@@ -67,7 +69,8 @@ class ActionHost:
         self._timezone = timezone
         self._on_builtin = on_builtin
         self._processes = children.Processes()
-        self._outputs = Outputs()
+        self._redact = redact
+        self._outputs = Outputs(redact)
         self._running: dict[str, _Process] = {}  # by run id
         self._leaders: dict[int, _Process] = {}  # by PID, those that live
 
@@ -124,7 +127,8 @@ class ActionHost:
         for run_id, fields in self._notify.messages():
             process = self._running.get(run_id)
             if process is not None and "STATUS" in fields:
-                process.on_status(fields["STATUS"][:STATUS_TEXT_MAX])
+                # Cut last: half a secret would not be known again.
+                process.on_status(self._redact(fields["STATUS"])[:STATUS_TEXT_MAX])
 
     async def _hear_output(self) -> None:
         while True:

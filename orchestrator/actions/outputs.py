@@ -7,6 +7,7 @@ from typing import Final
 import anyio
 
 from orchestrator.actions.printed import Tail
+from orchestrator.redaction import Redactor
 
 AT_ONCE: Final = 64 * 1024  # bytes read from one pipe before the others get their turn
 IN_PIPE_MAX: Final = 1024 * 1024  # bytes that a pipe can hold (/proc/sys/fs/pipe-max-size)
@@ -17,8 +18,8 @@ class Stream:
 
     __slots__ = ("reader", "tail", "writer")
 
-    def __init__(self, keep: int) -> None:
-        self.tail = Tail(keep)
+    def __init__(self, keep: int, redact: Redactor) -> None:
+        self.tail = Tail(keep, redact)
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
 
@@ -31,12 +32,13 @@ class Stream:
 class Outputs:
     """All pipes of all runs in one set, read by one task."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Redactor) -> None:
+        self._redact = redact
         self._selector = selectors.DefaultSelector()
 
     def open(self, keep: int) -> Stream:
         """Make a pipe of whose bytes the last `keep` are kept. Raises OSError."""
-        stream = Stream(keep)
+        stream = Stream(keep, self._redact)
         try:
             self._selector.register(stream.reader, selectors.EVENT_READ, stream)
         except OSError:

@@ -33,8 +33,7 @@ def of_handler(death: Death, output: Tail, stderr: Tail, returned: bytes) -> Res
 
 def of_chore(death: Death, output: Tail, stderr: Tail) -> Result:
     """Take what the last line of its output says."""
-    last = "".join(output.last_lines(1))
-    result = _read(last.encode(), printed=output)
+    result = _read(output.last_line(), printed=output)
     if result is not None:
         return result
     if death.code != 0:

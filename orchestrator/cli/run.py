@@ -22,9 +22,9 @@ def declare(parser: Arguments) -> None:
 def run(args: Namespace) -> int:
     # The whole daemon, which the completion scripts do without; `lean` has to come before whatever imports asyncio.
     import orchestrator.lean  # noqa: F401, PLC0415
-    from orchestrator import app  # noqa: PLC0415
+    from orchestrator import foreground  # noqa: PLC0415
 
-    return app.run(
+    return foreground.run(
         find_config(args),
         vault=args.vault,
         dry_run=True if args.dry_run else None,

@@ -9,7 +9,7 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from typing import Any, Final
 
@@ -37,16 +37,31 @@ _HEADING: Final = """\
 After = Mapping[str, Sequence[str]]  # task → the tasks that it fires after
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What lies in the folder. Of what is `broken` a name is known, its file's, and a line that says what is wrong."""
+
+    tasks: list[TaskConfig] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
+    folder: str | None = None  # why the folder itself can't be read; then nobody knows what there is
+
+    @property
+    def problems(self) -> list[str]:
+        """A line about each thing that is wrong."""
+        return [*([] if self.folder is None else [self.folder]), *self.broken.values()]
+
+
 def path_of(state: str, name: str) -> str:
     """Where the task lies; `state` is the vault's `.aiemp`."""
     return os.path.join(state, FOLDER, f"{name}{_SUFFIX}")
 
 
-def write(state: str, name: str, settings: Mapping[str, object], config: Config) -> None:
-    """Add a task, or put another in place of an added one.
+def write(state: str, name: str, settings: Mapping[str, object], config: Config, others: After) -> TaskConfig:
+    """Add a task, or put another in place of an added one, and give it as it will be read.
 
-    `settings` have the form of a [tasks.NAME] table. Raises ConfigInvalid with lines `tasks.NAME.KEY: what is wrong;
-    what is allowed` when they make no task, UserError when it can't be written; then nothing has changed.
+    `settings` have the form of a [tasks.NAME] table; `others` are the other added tasks. Raises ConfigInvalid with
+    lines `tasks.NAME.KEY: what is wrong; what is allowed` when the settings make no task, UserError when it can't be
+    written; then nothing has changed.
     """
     path = path_of(state, name)
     key = dotted(("tasks", name))
@@ -61,22 +76,24 @@ def write(state: str, name: str, settings: Mapping[str, object], config: Config)
         raise ConfigInvalid((f"{key}: would be larger than 1 MiB; what is long belongs into a file of its own",))
     document = parse_toml(path, data.decode())  # what will be read, not what was given
     try:
-        # Without `after` it closes no circle, and there may be thousands of others.
-        others = _afters(state) if settings.get("after") else dict.fromkeys(_names(state), ())
-        _, problems = _check({name: document}, config, others)
+        found, problems = _check({name: document}, config, _and_the_broken(state, others))
         if problems[name]:
             raise ConfigInvalid(tuple(f"{dotted(each.path)}: {each.text}" for each in problems[name]))
         private_folder(os.path.join(state, FOLDER))
-        files.replace(path, data, mode=0o600)
+        files.replace(path, data, mode=0o600, keep=False)
     except OSError as error:
         raise UserError(f"{path} can't be written: {error.strerror or error}; mend that and add it again") from error
+    return found[name]
 
 
-def remove(state: str, name: str) -> None:
-    """Take an added task away. Raises UserError, also when another one fires after it and would be left broken."""
+def remove(state: str, name: str, others: After) -> None:
+    """Take an added task away; `others` are the other added tasks.
+
+    Raises UserError, also when one of those fires after it and would be left broken.
+    """
     path = path_of(state, name)
     try:
-        after_it = sorted(other for other, after in _afters(state).items() if name in after and other != name)
+        after_it = sorted(other for other, after in others.items() if name in after and other != name)
         if after_it:
             listed = ", ".join(after_it)
             raise UserError(f"{listed} would fire after {name} no more; remove that first, or change its `after`")
@@ -107,13 +124,25 @@ def parse(file: str, text: str, config: Config, others: After) -> TaskConfig:
     return found[name]
 
 
-def load_all(state: str, config: Config) -> tuple[list[TaskConfig], list[str]]:
-    """The added tasks, by name, and a line about each that is broken. Never raises for what lies there."""
+def load_one(state: str, name: str, config: Config, others: After) -> TaskConfig:
+    """One added task, for who knows the others already; see `parse`. Raises ConfigInvalid."""
+    path = path_of(state, name)
+    if name in config.tasks:
+        raise ConfigInvalid((_configured_too(path, name, config),))
+    text = _text(path)
+    with suppress(OSError):
+        others = _and_the_broken(state, others)
+    return parse(path, text, config, others)
+
+
+def load_all(state: str, config: Config) -> Added:
+    """All added tasks, by name. Never raises for what lies there."""
     try:
         names = _names(state)
     except OSError as error:
         folder = os.path.join(state, FOLDER)
-        return [], [problem(folder, 1, "folder", f"can't be read ({error.strerror}); make it a folder of yours again")]
+        why = f"can't be read ({error.strerror}); make it a folder of yours again"
+        return Added(folder=problem(folder, 1, "folder", why))
     texts, documents, broken = dict[str, str](), dict[str, dict[str, Any]](), dict[str, str]()
     for name in names:
         path = path_of(state, name)
@@ -124,8 +153,7 @@ def load_all(state: str, config: Config) -> tuple[list[TaskConfig], list[str]]:
             broken[name] = _first(invalid.problems)
             continue
         if name in config.tasks:
-            text = f"is a task of {printable(str(config.file))} too, which counts; rename this one and its file"
-            broken[name] = problem(path, 1, dotted(("tasks", name)), text)
+            broken[name] = _configured_too(path, name, config)
         else:
             documents[name] = document
     # What is broken can be referred to all the same: one mistake must not spread.
@@ -134,7 +162,7 @@ def load_all(state: str, config: Config) -> tuple[list[TaskConfig], list[str]]:
         if wrong:
             broken[name] = _first(lines(path_of(state, name), texts[name], wrong))
     good = [task for name, task in found.items() if name not in broken]
-    return good, [broken[name] for name in sorted(broken)]
+    return Added(good, dict(sorted(broken.items())))
 
 
 def _check(
@@ -163,6 +191,11 @@ def _check(
     return {name: replace(task, added=True) for name, task in found.items()}, problems
 
 
+def _configured_too(path: str, name: str, config: Config) -> str:
+    text = f"is a task of {printable(str(config.file))} too, which counts; rename this one and its file"
+    return problem(path, 1, dotted(("tasks", name)), text)
+
+
 def _names(state: str) -> list[str]:
     """The names of the files that are there. Raises OSError, but not when there is no folder."""
     with suppress(FileNotFoundError), os.scandir(os.path.join(state, FOLDER)) as entries:
@@ -174,18 +207,9 @@ def _names(state: str) -> list[str]:
     return []
 
 
-def _afters(state: str) -> dict[str, Sequence[str]]:
-    """Which tasks each added one fires after, as far as that can be read."""
-    found = dict[str, Sequence[str]]()
-    for name in _names(state):
-        path = path_of(state, name)
-        found[name] = ()
-        with suppress(ConfigInvalid):
-            text = _text(path)
-            if "after" in text:
-                given, _ = check(_FILE, parse_toml(path, text))
-                found[name] = given.get("tasks", {}).get(name, {}).get("after", ())
-    return found
+def _and_the_broken(state: str, others: After) -> After:
+    """What is broken can be referred to all the same: one mistake must not spread. Raises OSError."""
+    return dict.fromkeys(_names(state), ()) | dict(others)
 
 
 def _text(path: str) -> str:

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
+
+import anyio.lowlevel
 
 from orchestrator import __version__
 from orchestrator.clock import Clock
 from orchestrator.config.model import Config
+from orchestrator.control.task_board import TaskBoard
 from orchestrator.control.task_status import task_object
 from orchestrator.problems import Problems
 from orchestrator.schedule.scheduler import Scheduler
@@ -16,6 +19,8 @@ from orchestrator.supervise.supervisor import Supervisor
 from orchestrator.supervise.usage import Meter, Usage
 from orchestrator.threads import in_thread
 from orchestrator.vault import folders
+
+TASKS_AT_ONCE: Final = 200  # so many objects take some milliseconds
 
 
 class StatusSource:
@@ -40,6 +45,7 @@ class StatusSource:
         self._problems = problems
         self._clock = clock
         self._meter = Meter()
+        self.board = TaskBoard(scheduler, clock)
 
     def supervisor(self) -> dict[str, Any]:
         unserved = self.config.unserved
@@ -75,15 +81,21 @@ class StatusSource:
         keepers = self._supervisor.keepers
         return [keepers[name].describe() for name in (keepers if names is None else names)]
 
-    @property
-    def task_count(self) -> int:
-        return len(self._scheduler.entries)
+    def task(self, name: str) -> dict[str, Any]:
+        """Give one task's object."""
+        return task_object(self._scheduler.view(name))
 
-    def tasks(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Give the tasks' objects."""
-        return [
-            task_object(self._scheduler.view(name)) for name in (self._scheduler.entries if names is None else names)
-        ]
+    def tasks(self) -> list[dict[str, Any]]:
+        return [self.task(name) for name in self._scheduler.entries]
+
+    async def some_tasks(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Give the tasks' objects, of those that are still there; thousands of them hold nobody up."""
+        names = list(self._scheduler.entries) if names is None else names
+        found = list[dict[str, Any]]()
+        for at in range(0, len(names), TASKS_AT_ONCE):
+            found += [self.task(name) for name in names[at : at + TASKS_AT_ONCE] if name in self._scheduler.entries]
+            await anyio.lowlevel.checkpoint()
+        return found
 
     async def whole(
         self, names: Sequence[str] | None = None, task_names: Sequence[str] | None = None
@@ -103,5 +115,5 @@ class StatusSource:
             counts = await in_thread(folders.counts, str(self.config.vault))
         except OSError:  # no thread left
             counts = folders.counts(str(self.config.vault))
-        tasks = self.tasks(task_names)
+        tasks = await self.some_tasks(task_names)
         return {"supervisor": self.supervisor(), "watchers": watchers, "tasks": tasks, "vault": counts}

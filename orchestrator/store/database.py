@@ -22,7 +22,15 @@ from orchestrator.events import Fact
 from orchestrator.store.connecting import Connecting
 from orchestrator.store.opening import is_damage
 from orchestrator.store.pending import Ask, Batch, Pending, Write
-from orchestrator.store.writing import KEEP_RESTARTS, as_text, insert_facts, replace_statuses, transaction
+from orchestrator.store.writing import (
+    KEEP_RESTARTS,
+    as_text,
+    forget_tasks,
+    insert_facts,
+    replace_watchers,
+    save_task,
+    transaction,
+)
 
 log = logging.getLogger(__name__)
 
@@ -105,14 +113,29 @@ class Database:
     def save_watchers(self, statuses: Iterable[Mapping[str, Any]]) -> None:
         """Make these the watchers' last known states, and forget all others. Each has a `name`; order is kept."""
         rows = tuple(dict(status) for status in statuses)
-        self.put("watchers", lambda connection: replace_statuses(connection, "watchers", rows, self.now()))
+        self.put("watchers", lambda connection: replace_watchers(connection, rows, self.now()))
 
-    def save_tasks(self, statuses: Iterable[Mapping[str, Any]]) -> None:
-        """The same for tasks. There may be thousands, so they are not copied: leave them as they are from now on."""
-        rows = tuple(statuses)
-        self.put(
-            "tasks", lambda connection: replace_statuses(connection, "task_statuses", rows, self.now()), passing=True
-        )
+    def save_tasks(self, statuses: Mapping[int, Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
+        """Remember the last known states of these tasks, by the numbers that put them in order, beside all others.
+
+        Forget those that are `gone`. They are not copied: leave them as they are from now on.
+        """
+        for name in gone:
+            self.put(f"status {name}", partial(save_task, name=name, row=None), passing=True)
+        for number, status in statuses.items():
+            row = number, status, self.now()
+            self.put(f"status {status['name']}", partial(save_task, name=status["name"], row=row), passing=True)
+
+    def forget_tasks(self) -> None:
+        """Forget the last known states of all tasks."""
+        self.put("statuses", forget_tasks, passing=True)
+
+    def when_opened(self, call: Callable[[], None]) -> None:
+        """Have `call` called, in the event loop, for every file that is opened from now on.
+
+        What was `passing` may have been written to the one before it alone.
+        """
+        self.retell(lambda _: self._in_loop(call))
 
     def save_process(self, process: KnownProcess) -> None:
         """Remember the process that runs a watcher; written within milliseconds (`flush` waits for it)."""
@@ -385,6 +408,9 @@ class Database:
         )
 
     def _report(self, key: str, text: str | None) -> None:
+        self._in_loop(partial(self._on_problem, key, text))
+
+    def _in_loop(self, call: Callable[[], None]) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):  # the event loop is closed: nobody is left to tell
-                self._loop.call_soon_threadsafe(self._on_problem, key, text)
+                self._loop.call_soon_threadsafe(call)

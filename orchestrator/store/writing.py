@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from orchestrator.clock import rfc3339
 from orchestrator.events import Fact, WatcherRestarted
@@ -52,19 +52,32 @@ def insert_facts(connection: sqlite3.Connection, facts: Sequence[Fact], dropped:
         )
 
 
-def replace_statuses(
-    connection: sqlite3.Connection,
-    table: Literal["watchers", "task_statuses"],
-    statuses: Sequence[Mapping[str, Any]],
-    now: datetime,
-) -> None:
-    """Make these, each of which has a `name`, all that `table` holds."""
+def replace_watchers(connection: sqlite3.Connection, statuses: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    """Make these, each of which has a `name`, all that is known of watchers."""
     at = rfc3339(now)
-    connection.execute(f"DELETE FROM {table}")  # noqa: S608  one of two words
+    connection.execute("DELETE FROM watchers")
     connection.executemany(
-        f"INSERT INTO {table} (name, status, updated_at) VALUES (?, ?, ?)",  # noqa: S608  see above
+        "INSERT INTO watchers (name, status, updated_at) VALUES (?, ?, ?)",
         ((status["name"], as_text(status), at) for status in statuses),
     )
+
+
+def save_task(
+    connection: sqlite3.Connection, *, name: str, row: tuple[int, Mapping[str, Any], datetime] | None
+) -> None:
+    """Remember what is known of a task: the number that puts it in order, its status, and when; None: forget it."""
+    if row is None:
+        connection.execute("DELETE FROM task_statuses WHERE name = ?", (name,))
+        return
+    number, status, now = row
+    connection.execute(
+        "REPLACE INTO task_statuses (rowid, name, status, updated_at) VALUES (?, ?, ?, ?)",
+        (number, name, as_text(status), rfc3339(now)),
+    )
+
+
+def forget_tasks(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM task_statuses")
 
 
 def as_text(value: Any) -> str:

@@ -7,14 +7,15 @@ from pathlib import Path
 from orchestrator import files
 
 
-def append(path: Path, lines: bytes) -> None:
-    """Add `lines`, each with its newline, to `path`, which is made with its folders where it is missing.
+def append(path: Path, lines: bytes, *, within: Path) -> None:
+    """Add `lines`, each with its newline, to `path`, which is made with its folders below `within` where it is missing.
 
-    What a crash or a full disk left of a line before stays a line of its own. Raises OSError; a part of `lines` may
-    then be there.
+    What a crash or a full disk left of a line before stays a line of its own. Raises OSError, also when a symlink
+    leads out of `within`; a part of `lines` may then be there.
     """
+    files.check_inside(path.parent, within)
     made = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(str(path.parent), within=str(within))
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(path, flags, 0o666)
     try:

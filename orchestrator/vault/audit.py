@@ -47,7 +47,7 @@ def record(vault: Path, moment: datetime, acts: Sequence[Act]) -> None:
         )
         for act in acts
     )
-    append(file_of(vault, moment), "".join(f"{line}\n" for line in lines).encode("ascii"))
+    append(file_of(vault, moment), "".join(f"{line}\n" for line in lines).encode("ascii"), within=vault)
 
 
 def acts_of_day(vault: Path, moment: datetime) -> Iterator[Mapping[str, Any]]:

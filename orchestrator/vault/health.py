@@ -107,8 +107,8 @@ def table(rows: Sequence[Row], zone: tzinfo, checked: datetime) -> bytes:
             seen = f"checked {checked.astimezone(zone):%H:%M on %Y-%m-%d}"
             details = f"{details} · {seen}" if details else seen
         since = "–" if row.since is None else f"{row.since.astimezone(zone):%Y-%m-%d %H:%M}"
-        light = _LIGHTS.get(row.status, "⚪")
-        lines.append(_line([_cell(row.component), f"{light} {_cell(row.status)}", since, details]))
+        status = f"{_LIGHTS.get(row.status, '⚪')} {_cell(row.status)}" if row.status else "–"
+        lines.append(_line([_cell(row.component), status, since, details]))
     return "".join(lines).encode()
 
 

@@ -131,7 +131,7 @@ class Reporter:
             self._beat_at = self._clock.now()
             self._written = None
             try:
-                await self._update(table(rows, self._zone, self._beat_at), patient=patient)
+                await self._update(rows, patient=patient)
             except region.InUse:
                 return False
             except LeftAlone as error:
@@ -153,9 +153,13 @@ class Reporter:
                 self._ended_at = self._clock.monotonic()
             return True
 
-    async def _update(self, text: bytes, *, patient: bool) -> None:
-        now = self._clock.now().timestamp()
-        update = partial(self._region.update, text, now=now, patient=patient)
+    async def _update(self, rows: Sequence[Row], *, patient: bool) -> None:
+        zone, checked = self._zone, self._beat_at
+
+        def update(*, empty_is_new: bool) -> None:
+            text = table(rows, zone, checked)
+            self._region.update(text, now=checked.timestamp(), patient=patient, empty_is_new=empty_is_new)
+
         try:
             await in_thread(partial(update, empty_is_new=False))
         except region.Emptied:

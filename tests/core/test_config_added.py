@@ -53,27 +53,37 @@ def table(name: str, rest: str = "") -> str:
     return f'[tasks.{name}]\ncommand = ["x"]\n{rest}\n'
 
 
+def others(state: str, config: Config) -> dict[str, tuple[str, ...]]:
+    return {task.name: task.after for task in added.load_all(state, config).tasks}
+
+
+def write(state: str, name: str, settings: dict[str, Any], config: Config) -> TaskConfig:
+    return added.write(state, name, settings, config, others(state, config))
+
+
 def refused(state: str, name: str, settings: dict[str, Any], config: Config) -> str:
     """The first problem of settings that are not taken; they must have left nothing."""
     before = added.load_all(state, config)
     with pytest.raises(ConfigInvalid) as caught:
-        added.write(state, name, settings, config)
+        write(state, name, settings, config)
     assert added.load_all(state, config) == before
     return caught.value.problems[0]
 
 
 def test_what_is_written_is_loaded(state: str, config: Config) -> None:
     settings = {"cron": "0 9 * * 1-5", "command": ["/r.sh", "a b"], "timeout": "5m", "retry": {"max": 0}}
-    added.write(state, "report", settings, config)
-    (task,), broken = added.load_all(state, config)
-    assert broken == []
+    written = write(state, "report", settings, config)
+    found = added.load_all(state, config)
+    (task,) = found.tasks
+    assert found.problems == []
     assert (task.name, task.action, task.schedule) == ("report", Command(("/r.sh", "a b")), Cron("0 9 * * 1-5"))
     assert (task.timeout, task.retry.max, task.added) == (300.0, 0, True)
     assert added.settings(state, "report") == settings
+    assert written == task == added.load_one(state, "report", config, {})
 
 
 def test_the_file_is_private_and_says_what_it_is(state: str, config: Config) -> None:
-    added.write(state, "report", DO, config)
+    write(state, "report", DO, config)
     path = Path(added.path_of(state, "report"))
     assert path == Path(state, "tasks.d", "report.toml")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -85,24 +95,31 @@ def test_the_file_is_private_and_says_what_it_is(state: str, config: Config) -> 
 
 
 def test_another_may_take_its_place(state: str, config: Config) -> None:
-    added.write(state, "report", DO, config)
-    added.write(state, "report", {"command": ["y"], "every": "2h"}, config)
-    assert added.load_all(state, config)[0][0].action == Command(("y",))
+    write(state, "report", DO, config)
+    write(state, "report", {"command": ["y"], "every": "2h"}, config)
+    assert [task.action for task in added.load_all(state, config).tasks] == [Command(("y",))]
+
+
+def test_a_file_made_by_hand_is_private_once_it_is_written(state: str, config: Config) -> None:
+    path = Path(put(state, "report", table("report")))
+    path.chmod(0o644)
+    write(state, "report", DO, config)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("prompt", ["one\ntwo\n", "a\r\nb", '"""', "\\", "\x01", "'''\n\"\"\"\n "])
 def test_a_text_comes_back_as_it_was(state: str, config: Config, prompt: str) -> None:
-    added.write(state, "p", {"prompt": prompt, "agent": "companion"}, config)
-    (task,), _ = added.load_all(state, config)
+    write(state, "p", {"prompt": prompt, "agent": "companion"}, config)
+    (task,) = added.load_all(state, config).tasks
     assert task.action == Prompt(prompt, "companion")
     assert not task.enabled  # this version does not run it
     assert added.settings(state, "p")["prompt"] == prompt
 
 
 def test_a_handler_lies_beside_the_configuration(state: str, config: Config, tmp_path: Path) -> None:
-    added.write(state, "own", {"handler": "handlers.daily:run"}, config)
-    added.write(state, "theirs", {"handler": "mine.daily:run"}, config)
-    own, theirs = added.load_all(state, config)[0]
+    write(state, "own", {"handler": "handlers.daily:run"}, config)
+    write(state, "theirs", {"handler": "mine.daily:run"}, config)
+    own, theirs = added.load_all(state, config).tasks
     assert own.action == Handler("handlers.daily", "run", tmp_path)
     assert theirs.action == Handler("mine.daily", "run", None)
 
@@ -138,21 +155,37 @@ def test_what_is_not_taken(state: str, config: Config, name: str, settings: dict
 
 
 def test_chains_through_added_tasks(state: str, config: Config) -> None:
-    added.write(state, "a", DO | {"after": ["configured"]}, config)
-    added.write(state, "b", DO | {"after": ["a"]}, config)
-    assert [task.after for task in added.load_all(state, config)[0]] == [("configured",), ("a",)]
+    write(state, "a", DO | {"after": ["configured"]}, config)
+    write(state, "b", DO | {"after": ["a"]}, config)
+    assert [task.after for task in added.load_all(state, config).tasks] == [("configured",), ("a",)]
     said = refused(state, "a", DO | {"after": ["b"]}, config)
     assert said == "tasks.a.after: is a cycle, a -> b -> a; take one of these dependencies out"
     with pytest.raises(UserError, match="b would fire after a no more; remove that first, or change its `after`"):
-        added.remove(state, "a")
-    added.remove(state, "b")
-    added.remove(state, "a")
-    assert added.load_all(state, config) == ([], [])
+        added.remove(state, "a", others(state, config))
+    added.remove(state, "b", others(state, config))
+    added.remove(state, "a", others(state, config))
+    assert added.load_all(state, config) == added.Added()
+
+
+def test_who_knows_the_others_needs_none_of_their_files(
+    state: str, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        added.write(state, name, DO, config, {})
+    monkeypatch.setattr(added, "_text", None)  # what reads a file
+    known = {"configured": (), "a": (), "b": ("a",)}
+    assert added.write(state, "b", DO | {"after": ["a", "configured"]}, config, known).after == ("a", "configured")
+    with pytest.raises(ConfigInvalid, match="is a cycle, a -> b -> a"):
+        added.write(state, "a", DO | {"after": ["b"]}, config, known)
+    with pytest.raises(UserError, match="b would fire after a no more"):
+        added.remove(state, "a", known)
+    added.remove(state, "b", known)
+    assert not Path(added.path_of(state, "b")).exists()
 
 
 def test_remove_and_settings_of_what_is_not_there(state: str) -> None:
     with pytest.raises(UserError, match=r"there is no added task a: .*a\.toml does not exist; see `aiempctl tasks`"):
-        added.remove(state, "a")
+        added.remove(state, "a", {})
     with pytest.raises(UserError, match="does not exist; see `aiempctl tasks`"):
         added.settings(state, "a")
 
@@ -162,22 +195,22 @@ def test_dates_written_by_hand_are_given_as_text(state: str, config: Config) -> 
     put(state, "b", '[tasks.b]\ncommand = ["x"]\nfrequency = "daily"\nat = 08:00:00')
     assert added.settings(state, "a")["at"] == ["2026-12-24T18:00:00+00:00"]
     assert added.settings(state, "b")["at"] == "08:00:00"
-    before, broken = added.load_all(state, config)
+    before = added.load_all(state, config)
     for name in "ab":
-        added.write(state, name, added.settings(state, name), config)
-    assert (added.load_all(state, config)) == (before, broken)
-    assert before[1].schedule == Calendar((time(8),))
-    assert before[0].schedule == Once((datetime(2026, 12, 24, 18, tzinfo=UTC),))
+        write(state, name, added.settings(state, name), config)
+    assert added.load_all(state, config) == before
+    once, daily = before.tasks
+    assert daily.schedule == Calendar((time(8),))
+    assert once.schedule == Once((datetime(2026, 12, 24, 18, tzinfo=UTC),))
 
 
 def test_a_configured_name_wins(state: str, config: Config) -> None:
     path = put(state, "configured", table("configured"))
-    tasks, broken = added.load_all(state, config)
-    assert tasks == []
-    where = config.file
-    assert broken == [
-        f"{path}:1: tasks.configured: is a task of {where} too, which counts; rename this one and its file"
-    ]
+    said = f"{path}:1: tasks.configured: is a task of {config.file} too, which counts; rename this one and its file"
+    assert added.load_all(state, config) == added.Added([], {"configured": said})
+    with pytest.raises(ConfigInvalid) as caught:
+        added.load_one(state, "configured", config, {})
+    assert caught.value.problems == (said,)
 
 
 @pytest.mark.parametrize(
@@ -206,8 +239,9 @@ def test_what_is_broken_is_told_and_the_others_are_loaded(
     path = put(state, name, text)
     if said is None:  # of two names that are one without case, the later one is told
         path, said = good, ':1: tasks.good: differs from the task "Good" only in upper and lower case; choose another'
-    tasks, (line,) = added.load_all(state, config)
-    assert [task.name for task in tasks] == (["Good"] if path == good else ["good"])
+    found = added.load_all(state, config)
+    ((broken, line),) = found.broken.items()
+    assert [broken, *(task.name for task in found.tasks)] == (["good", "Good"] if path == good else [name, "good"])
     assert line.startswith(f"{path}:")
     assert said in line
     assert line.isprintable()
@@ -216,17 +250,20 @@ def test_what_is_broken_is_told_and_the_others_are_loaded(
 def test_a_circle_made_by_hand(state: str, config: Config) -> None:
     put(state, "a", table("a", "after = ['b']"))
     put(state, "b", table("b", "after = ['a']"))
-    tasks, (line,) = added.load_all(state, config)
-    assert [task.name for task in tasks] == ["b"]
-    assert line.endswith("a.toml:3: tasks.a.after: is a cycle, a -> b -> a; take one of these dependencies out")
+    found = added.load_all(state, config)
+    assert [task.name for task in found.tasks] == ["b"]
+    assert found.broken["a"].endswith(
+        "a.toml:3: tasks.a.after: is a cycle, a -> b -> a; take one of these dependencies out"
+    )
 
 
 def test_one_mistake_does_not_spread(state: str, config: Config) -> None:
     put(state, "a", "broken")
     put(state, "b", table("b", "after = ['a']"))
-    tasks, broken = added.load_all(state, config)
-    assert [task.name for task in tasks] == ["b"]
-    assert len(broken) == 1
+    found = added.load_all(state, config)
+    assert [task.name for task in found.tasks] == ["b"]
+    assert list(found.broken) == ["a"]
+    added.write(state, "c", DO | {"after": ["a", "b"]}, config, {"b": ("a",)})
 
 
 def test_what_is_no_file_or_no_task_of_ours(state: str, config: Config) -> None:
@@ -238,9 +275,9 @@ def test_what_is_no_file_or_no_task_of_ours(state: str, config: Config) -> None:
     os.mkfifo(folder / "fifo.toml")
     for other in (".hidden.toml", "notes.md", "good.toml~", ".good.toml.0123.aiemp.tmp"):
         (folder / other).write_text("whatever")
-    tasks, broken = added.load_all(state, config)
-    assert [task.name for task in tasks] == ["good"]
-    assert [line.removeprefix(f"{folder}/") for line in broken] == [
+    found = added.load_all(state, config)
+    assert [task.name for task in found.tasks] == ["good"]
+    assert [line.removeprefix(f"{folder}/") for line in found.broken.values()] == [
         "dangling.toml:1: file: is a symbolic link; put the file itself there",
         "fifo.toml:1: file: is no regular file; remove it, or put one there",
         "folder.toml:1: file: is no regular file; remove it, or put one there",
@@ -249,15 +286,16 @@ def test_what_is_no_file_or_no_task_of_ours(state: str, config: Config) -> None:
 
 
 def test_no_folder_and_something_else_in_its_place(state: str, config: Config) -> None:
-    assert added.load_all(state, config) == ([], [])
+    assert added.load_all(state, config) == added.Added()
     Path(state, "tasks.d").write_text("x")
-    tasks, (line,) = added.load_all(state, config)
-    assert tasks == []
-    assert "tasks.d:1: folder: can't be read (Not a directory); " in line
+    found = added.load_all(state, config)
+    assert (found.tasks, found.broken, found.problems) == ([], {}, [found.folder])
+    assert found.folder is not None
+    assert "tasks.d:1: folder: can't be read (Not a directory); " in found.folder
     with pytest.raises(UserError):
-        added.write(state, "a", DO, config)
+        write(state, "a", DO, config)
     with pytest.raises(UserError):
-        added.remove(state, "a")
+        added.remove(state, "a", {})
 
 
 def test_one_file_alone(config: Config) -> None:
@@ -286,12 +324,12 @@ def test_whatever_is_sent_is_taken_or_refused(
     (folder / "supervisor.toml").write_text("")
     config = load(folder / "supervisor.toml", environ={})
     try:
-        added.write(str(folder), "a", settings, config)
+        write(str(folder), "a", settings, config)
     except ConfigInvalid as invalid:
         problems = invalid.problems
     else:
-        (task,), broken = added.load_all(str(folder), config)
-        assert (task.name, broken) == ("a", [])
+        found = added.load_all(str(folder), config)
+        assert ([task.name for task in found.tasks], found.broken) == (["a"], {})
         assert added.settings(str(folder), "a") == settings
         return
     assert all(line.startswith("tasks.a") and "; " in line for line in problems)

@@ -77,6 +77,14 @@ def test_keeps_the_mode(tmp_path: Path, mode: int) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == mode
 
 
+def test_a_private_file_is_private_again_whatever_it_had_become(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(b"one")
+    file.chmod(0o644)
+    files.replace(file, b"two", mode=0o600, keep=False)
+    assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (b"two", 0o600)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
 def test_keeps_the_owner(tmp_path: Path) -> None:
     file = tmp_path / "a.md"

@@ -52,6 +52,15 @@ def test_shows_times_in_the_configured_zone_and_when_it_was_checked() -> None:
     )
 
 
+def test_a_row_may_have_no_status() -> None:
+    assert rendered(Row("… and 2 more tasks: aiempctl tasks", "")) == [
+        "… and 2 more tasks: aiempctl tasks",
+        "–",
+        "–",
+        "",
+    ]
+
+
 @pytest.mark.parametrize(
     ("state", "light"),
     [

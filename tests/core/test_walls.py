@@ -143,8 +143,9 @@ READS_A_CLOCK = {
 # Who may catch whatever comes, and why. Elsewhere errors reach the task group.
 BOUNDARIES = {
     "orchestrator/actions/handler_child.py": "whatever a handler raises is a failed attempt",
-    "orchestrator/app.py": "unwraps what task groups wrap; all but a person's mistakes goes on",
+    "orchestrator/foreground.py": "unwraps what task groups wrap; all but a person's mistakes goes on",
     "orchestrator/journal.py": "logging's own boundary",
+    "orchestrator/schedule/dispatcher.py": "a bug around one run must not reach the others or the watchers",
     "orchestrator/schedule/runner.py": "a bug around one action must not reach other runs or the watchers",
     "orchestrator/events.py": "one listener's bug must not reach the others",
     "orchestrator/control/server.py": "a bug in one command must not end the daemon",
@@ -258,7 +259,7 @@ def test_only_the_composition_root_knows_all_parts() -> None:
     knows = {path for path in SOURCES if all(reaches(path, part) for part in parts)}
     assert knows == {"orchestrator/app.py"}
     users = {path for path in SOURCES if reaches(path, "orchestrator.app")}
-    assert all(path.startswith("orchestrator/cli/") for path in users)
+    assert users == {"orchestrator/foreground.py"}
 
 
 def test_only_named_boundaries_catch_whatever_comes() -> None:

@@ -18,6 +18,6 @@ HEAVY = {
 
 
 def test_the_daemon_loads_nothing_that_most_do_not_use() -> None:
-    code = "import sys, orchestrator.lean; from orchestrator import app; print(*sys.modules)"
+    code = "import sys, orchestrator.lean; from orchestrator import foreground; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert HEAVY.keys() & set(done.stdout.split()) == set()

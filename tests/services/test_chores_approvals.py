@@ -12,6 +12,7 @@ from chore_site import BERLIN, NOW, context, note, put, tree
 from orchestrator.actions.chores.context import LISTED
 from orchestrator.actions.chores.stale_approvals import Finding, check, judge
 from orchestrator.errors import UserError
+from orchestrator.vault import audit
 
 DAY = timedelta(hours=24)
 
@@ -113,6 +114,22 @@ def test_flags_each_note_once_a_day_in_the_audit_log(vault: Path) -> None:
     assert [act["target"] for act in acts(vault)][2:] == ["Pending_Approval/late.md"]
     check(context(vault, now=NOW + timedelta(hours=1)))
     assert len(acts(vault, "2026-11-21")) == 3
+
+
+def test_nothing_is_flagged_outside_the_vault(vault: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (vault / "Logs").symlink_to(outside)
+    with pytest.raises(OSError, match="a symlink leads out of the vault there"):
+        check(context(vault))
+    assert tree(outside) == {}
+
+
+def test_a_vault_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
+    act = audit.Act("x", "y", "z", {}, None, None, "executed")
+    with pytest.raises(FileNotFoundError) as raised:
+        audit.record(tmp_path / "gone", NOW, [act])
+    assert raised.value.filename == str(tmp_path / "gone")
+    assert tree(tmp_path) == {}
 
 
 def test_bad_lines_in_the_audit_log_lose_no_other(vault: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from chore_site import NOW, after, context, moved, note, put, tree
 
+from orchestrator import files
 from orchestrator.actions.chores import moves
 from orchestrator.actions.chores.context import Report
 from orchestrator.actions.chores.done_archive import archive
@@ -227,6 +228,23 @@ def test_nothing_leaves_the_vault(tmp_path: Path) -> None:
     assert "leads out of the vault" in str(done.error)
     assert list(outside.iterdir()) == []
     assert (vault / "Done/a.md").exists()
+
+
+def test_a_vault_that_goes_away_meanwhile_is_not_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    vault = tmp_path / "vault"
+    mover = moves.Moves(vault, tmp_path / "record.json")
+    planned = [moves.found(vault, put(vault / "Done/a.md"), vault / "Done/archive/2026-11/a.md")]
+    check_inside = files.check_inside
+
+    def look_and_lose(folder: Path, within: Path) -> None:
+        check_inside(folder, within)
+        if folder.name == "2026-11":
+            vault.rename(tmp_path / "away")
+
+    monkeypatch.setattr(files, "check_inside", look_and_lose)
+    (trouble,) = mover.carry_out(planned).troubles
+    assert "can't be moved" in trouble
+    assert not vault.exists()
 
 
 def test_a_done_folder_elsewhere_is_left(tmp_path: Path) -> None:

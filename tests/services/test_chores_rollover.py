@@ -169,3 +169,16 @@ def test_a_link_is_written_through_inside_the_vault_only(tmp_path: Path) -> None
     (vault / "Dashboard.md").symlink_to(outside)
     assert "leads out of the vault" in str(roll(context(vault)).error)
     assert outside.read_bytes() == LOG
+
+
+def test_nothing_is_archived_outside_the_vault(tmp_path: Path) -> None:
+    vault, outside = tmp_path / "vault", tmp_path / "outside"
+    outside.mkdir()
+    dashboard = put(vault / "Dashboard.md", LOG)
+    (vault / "Logs").mkdir()
+    (vault / "Logs/archive").symlink_to(outside)
+    with pytest.raises(OSError, match="a symlink leads out of the vault there") as raised:
+        roll(context(vault))
+    assert raised.value.filename == str(vault / "Logs/archive/activity")
+    assert dashboard.read_bytes() == LOG
+    assert tree(outside) == {}

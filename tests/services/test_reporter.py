@@ -2,13 +2,16 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from dashboard_desk import OURS, Desk, settle, write_while
 
 from orchestrator.vault import reporter
 from orchestrator.vault.dashboard import END, START
+from orchestrator.vault.health import table
 
 
 @pytest.fixture
@@ -64,6 +67,21 @@ async def test_another_zone_shows_at_once(desk: Desk) -> None:
         desk.reporter.use_timezone("Asia/Tokyo")
         await desk.pass_time(1)
         assert "checked 08:30" in desk.shown()
+
+
+async def test_the_table_is_put_together_off_the_event_loop(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set[int]()
+
+    def noted(*args: Any) -> bytes:
+        threads.add(threading.get_ident())
+        return table(*args)
+
+    monkeypatch.setattr(reporter, "table", noted)
+    async with desk.serving():
+        await desk.pass_time(reporter.GRACE)
+        assert "w0 | 🟢 running" in desk.shown()
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_the_last_word(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import anyio
+import anyio.lowlevel
 import pytest
 
 from orchestrator.events import SupervisorChanged, WatcherDied, WatcherRestarted
@@ -111,12 +111,36 @@ async def test_tasks_have_last_known_states_too(tmp_path: Path) -> None:
     path = tmp_path / "aiemp.db"
     async with opened(path) as database:
         database.save_watchers([{"name": "inbox", "state": "running"}])
-        database.save_tasks([{"name": "b", "state": "idle"}, {"name": "a", "state": "queued"}])
+        database.save_tasks({7: {"name": "a", "state": "queued"}, 3: {"name": "b", "state": "idle"}})
         assert await database.flush()
         assert last_known.tasks(str(path)) == [{"name": "b", "state": "idle"}, {"name": "a", "state": "queued"}]
-        database.save_tasks([{"name": "a", "state": "running"}])
-    assert last_known.tasks(str(path)) == [{"name": "a", "state": "running"}]
+        database.save_tasks({7: {"name": "a", "state": "running"}, 8: {"name": "c"}})
+        database.save_tasks({9: {"name": "b", "state": "idle"}, 8: {"name": "c", "state": "idle"}})
+        assert await database.flush()
+        states = [(task["name"], task["state"]) for task in last_known.tasks(str(path))]
+        assert states == [("a", "running"), ("c", "idle"), ("b", "idle")]
+        database.save_tasks({10: {"name": "d"}}, gone=["a", "c"])
+        assert await database.flush()
+        assert [task["name"] for task in last_known.tasks(str(path))] == ["b", "d"]
+        database.forget_tasks()
+        database.save_tasks({1: {"name": "e"}})
+    assert last_known.tasks(str(path)) == [{"name": "e"}]
     assert last_known.watchers(str(path)) == [{"name": "inbox", "state": "running"}]
+
+
+async def test_who_wants_to_know_is_told_of_every_file_that_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "aiemp.db"
+    opens: list[Path] = []
+    database = opened(path)
+    database.when_opened(lambda: opens.append(path))
+    async with database:
+        assert await database.flush()
+        await anyio.lowlevel.checkpoint()
+        assert len(opens) == 1
+        path.unlink()
+        assert await database.flush()  # finds it gone
+        await anyio.lowlevel.checkpoint()
+        assert len(opens) == 2
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a database, whatever its name says"])

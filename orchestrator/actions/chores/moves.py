@@ -53,7 +53,6 @@ class Moves:
     def __init__(self, vault: Path, record: Path) -> None:
         self._vault = vault
         self._record = record
-        self._inside = Path(os.path.realpath(vault))
 
     def left(self) -> list[Move]:
         """What a killed run left to do; nothing when the record can't be believed. Raises OSError."""
@@ -100,7 +99,7 @@ class Moves:
     def _move(self, move: Move, renamed: Callable[[Move], None]) -> Move | None:
         """Move one file; None when it is gone or another one. `renamed` is told of another target before it is used."""
         source = self._vault / move.source
-        self._check_inside(source.parent)
+        files.check_inside(source.parent, self._vault)
         try:
             found = source.lstat()
         except FileNotFoundError:
@@ -113,8 +112,8 @@ class Moves:
         wanted = Path(move.target).name
         for number in count(2):
             target = self._vault / move.target
-            self._check_inside(target.parent)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            files.check_inside(target.parent, self._vault)
+            files.make_folder(str(target.parent), within=str(self._vault))
             try:
                 place(source, target)
             except FileExistsError:
@@ -124,10 +123,6 @@ class Moves:
             else:
                 return move
         raise AssertionError  # count() has no end
-
-    def _check_inside(self, folder: Path) -> None:
-        if not Path(os.path.realpath(folder)).is_relative_to(self._inside):
-            raise OSError(errno.EXDEV, "a symlink leads out of the vault there", str(folder))
 
     def _write_down(self, moves: Sequence[Move]) -> None:
         # ASCII only: lone surrogates, the bytes of a name that is no UTF-8, come back as they were.

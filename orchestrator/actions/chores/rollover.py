@@ -124,4 +124,4 @@ def _archive(vault: Path, entries: Sequence[Entry], archived: Counter[Entry]) ->
             archived[entry] += 1
             months[entry.day.isoformat()[:7]].append(entry.line + b"\n")
     for month, lines in months.items():
-        append(vault / "Logs" / "archive" / "activity" / f"{month}.md", b"".join(lines))
+        append(vault / "Logs" / "archive" / "activity" / f"{month}.md", b"".join(lines), within=vault)
