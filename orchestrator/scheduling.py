@@ -70,12 +70,13 @@ class Scheduling:
         self._problems = problems
         around = Surroundings(places, str(config.file.parent), config.dry_run, environ)
         on_builtin = {"health_update": update_dashboard}
-        self._host = ActionHost(around, notify, clock, timezone=config.timezone, on_builtin=on_builtin)
+        redact = Redactor(environ)
+        self._host = ActionHost(around, notify, clock, timezone=config.timezone, on_builtin=on_builtin, redact=redact)
         runner = Runner(
             self._host,
             store,
             exists=self._exists,
-            redact=Redactor(environ),
+            redact=redact,
             log_run=log_run,
             clock=clock,
             bus=bus,

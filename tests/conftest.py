@@ -1,5 +1,6 @@
 """What tests share: hypothesis without deadlines, and the site of the end-to-end tests."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from hypothesis import settings
 # No deadline for an example: on a busy machine it would make every property a timed test.
 settings.register_profile("aiemp", deadline=None)
 settings.load_profile("aiemp")
+
+# A shell starts what it puts into the background with SIGINT ignored, which every program below would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from types import TracebackType
@@ -24,6 +24,7 @@ ERROR_MAX: Final = 2000  # characters
 SHOWN_MAX: Final = 200  # characters of a value that is shown in a sentence
 STATUSES: Final = ("success", "failure")
 
+afterwards: Final = ExitStack()  # what may take as long as it likes, once the answer is there
 redact: Final = Redactor(os.environ)  # before anything is cut: half a secret would not be known again
 
 
@@ -41,6 +42,7 @@ def main() -> None:
     os.ftruncate(channel, 0)
     os.pwrite(channel, answer, 0)
     _end_soon()
+    afterwards.close()
 
 
 def _end_soon() -> None:
@@ -104,7 +106,8 @@ def _call(function: Any, context: dict[str, Any]) -> Any:
     async def finish(awaited: Awaitable[Any]) -> Any:
         return await awaited
 
-    return asyncio.run(finish(returned))
+    # Not run(), which waits for whatever the handler has left in the loop's threads.
+    return afterwards.enter_context(asyncio.Runner()).run(finish(returned))
 
 
 def _meant(returned: Any) -> dict[str, Any]:

@@ -81,19 +81,13 @@ class StatusSource:
         keepers = self._supervisor.keepers
         return [keepers[name].describe() for name in (keepers if names is None else names)]
 
-    def task(self, name: str) -> dict[str, Any]:
-        """Give one task's object."""
-        return task_object(self._scheduler.view(name))
-
-    def tasks(self) -> list[dict[str, Any]]:
-        return [self.task(name) for name in self._scheduler.entries]
-
-    async def some_tasks(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    async def tasks(self, names: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Give the tasks' objects, of those that are still there; thousands of them hold nobody up."""
         names = list(self._scheduler.entries) if names is None else names
         found = list[dict[str, Any]]()
         for at in range(0, len(names), TASKS_AT_ONCE):
-            found += [self.task(name) for name in names[at : at + TASKS_AT_ONCE] if name in self._scheduler.entries]
+            there = [name for name in names[at : at + TASKS_AT_ONCE] if name in self._scheduler.entries]
+            found += [task_object(self._scheduler.view(name)) for name in there]
             await anyio.lowlevel.checkpoint()
         return found
 
@@ -115,5 +109,5 @@ class StatusSource:
             counts = await in_thread(folders.counts, str(self.config.vault))
         except OSError:  # no thread left
             counts = folders.counts(str(self.config.vault))
-        tasks = await self.some_tasks(task_names)
+        tasks = await self.tasks(task_names)
         return {"supervisor": self.supervisor(), "watchers": watchers, "tasks": tasks, "vault": counts}

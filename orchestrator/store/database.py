@@ -19,18 +19,11 @@ import anyio
 from orchestrator.clock import rfc3339
 from orchestrator.errors import UserError
 from orchestrator.events import Fact
+from orchestrator.store import reading, writing
 from orchestrator.store.connecting import Connecting
 from orchestrator.store.opening import is_damage
 from orchestrator.store.pending import Ask, Batch, Pending, Write
-from orchestrator.store.writing import (
-    KEEP_RESTARTS,
-    as_text,
-    forget_tasks,
-    insert_facts,
-    replace_watchers,
-    save_task,
-    transaction,
-)
+from orchestrator.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +35,9 @@ RETRY: Final = 5.0  # seconds until a write that failed is tried again
 UNWRITABLE: Final = "database"
 DAMAGED: Final = "database-damaged"
 NEWER: Final = "database-newer"
+
+# The last three: a row that no version of aiemp wrote.
+UNREADABLE: Final = (sqlite3.Error, OSError, ValueError, TypeError, OverflowError)
 
 OnProblem = Callable[[str, str | None], None]
 
@@ -113,7 +109,7 @@ class Database:
     def save_watchers(self, statuses: Iterable[Mapping[str, Any]]) -> None:
         """Make these the watchers' last known states, and forget all others. Each has a `name`; order is kept."""
         rows = tuple(dict(status) for status in statuses)
-        self.put("watchers", lambda connection: replace_watchers(connection, rows, self.now()))
+        self.put("watchers", lambda connection: writing.replace_watchers(connection, rows, self.now()))
 
     def save_tasks(self, statuses: Mapping[int, Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
         """Remember the last known states of these tasks, by the numbers that put them in order, beside all others.
@@ -121,14 +117,14 @@ class Database:
         Forget those that are `gone`. They are not copied: leave them as they are from now on.
         """
         for name in gone:
-            self.put(f"status {name}", partial(save_task, name=name, row=None), passing=True)
+            self.put(f"status {name}", partial(writing.save_task, name=name, row=None), passing=True)
         for number, status in statuses.items():
             row = number, status, self.now()
-            self.put(f"status {status['name']}", partial(save_task, name=status["name"], row=row), passing=True)
+            self.put(f"status {status['name']}", partial(writing.save_task, name=status["name"], row=row), passing=True)
 
     def forget_tasks(self) -> None:
         """Forget the last known states of all tasks."""
-        self.put("statuses", forget_tasks, passing=True)
+        self.put("statuses", writing.forget_tasks, passing=True)
 
     def when_opened(self, call: Callable[[], None]) -> None:
         """Have `call` called, in the event loop, for every file that is opened from now on.
@@ -145,7 +141,7 @@ class Database:
             process.start_time,
             process.boot_id,
             process.command,
-            as_text(process.spec),
+            writing.as_text(process.spec),
             process.wanted,
         )
 
@@ -167,16 +163,10 @@ class Database:
         """
         row = (pid, boot_id, rfc3339(self.now()), version)
 
-        def read(connection: sqlite3.Connection) -> dict[str, Any] | None:
-            cursor = connection.execute("SELECT pid, boot_id, started_at, stopped_at, version FROM daemon")
-            names = [column[0] for column in cursor.description]
-            found = cursor.fetchone()
-            return None if found is None else dict(zip(names, found, strict=True))
-
         def write(connection: sqlite3.Connection) -> None:
             connection.execute("REPLACE INTO daemon VALUES (1, ?, ?, ?, NULL, ?)", row)
 
-        previous = await self.read(read, otherwise=None)
+        previous = await self.read(reading.daemon, otherwise=None)
         self.put("daemon", write)
         return previous
 
@@ -200,23 +190,11 @@ class Database:
 
     async def events(self, limit: int = 1000) -> list[dict[str, Any]]:
         """The newest `limit` facts, oldest first, as `Fact.as_json` gives them."""
+        return await self.read(lambda connection: reading.events(connection, limit), otherwise=[])
 
-        def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-            rows = connection.execute("SELECT fact FROM events ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
-            return [json.loads(text) for (text,) in reversed(rows)]
-
-        return await self.read(read, otherwise=[])
-
-    async def restarts(self, name: str, limit: int = KEEP_RESTARTS) -> list[dict[str, Any]]:
+    async def restarts(self, name: str, limit: int = writing.KEEP_RESTARTS) -> list[dict[str, Any]]:
         """The newest `limit` automatic restarts of a watcher, oldest first: `at` (RFC 3339, UTC) and `cause`."""
-
-        def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
-            rows = connection.execute(
-                "SELECT at, cause FROM restarts WHERE name = ? ORDER BY id DESC LIMIT ?", (name, limit)
-            ).fetchall()
-            return [{"at": at, "cause": cause} for at, cause in reversed(rows)]
-
-        return await self.read(read, otherwise=[])
+        return await self.read(lambda connection: reading.restarts(connection, name, limit), otherwise=[])
 
     async def processes(self) -> list[KnownProcess]:
         """The processes that the last daemon left in the table: those it did not live to see the end of."""
@@ -261,6 +239,15 @@ class Database:
             return await self.ask(apply)
         except Unavailable:
             return otherwise
+
+    async def read_aside(self, apply: Callable[[sqlite3.Connection], T], *, otherwise: T) -> T:
+        """As `read`, for what may take seconds: on a connection and in a thread of its own, so that nobody waits."""
+        try:
+            await self._ask(None, write=False)  # what was queued until now is in the file then
+            return await in_thread(reading.aside, self._path, apply)
+        except (Unavailable, *UNREADABLE) as error:
+            log.info("%s is not read aside: %s", self._path, error)
+            return await self.read(apply, otherwise=otherwise)
 
     async def ask(self, apply: Callable[[sqlite3.Connection], T]) -> T:
         """What `apply` gives, or Unavailable is raised."""
@@ -357,7 +344,7 @@ class Database:
 
     def _commit(self, connection: sqlite3.Connection, batch: Batch) -> None:
         def write(connection: sqlite3.Connection) -> None:
-            insert_facts(connection, batch.facts, batch.dropped)
+            writing.insert_facts(connection, batch.facts, batch.dropped)
             for each in batch.writes.values():
                 each(connection)
 
@@ -368,7 +355,7 @@ class Database:
     ) -> T:
         """What `apply` gives in a transaction: again in another one, when somebody has put away the file meanwhile."""
         while True:
-            with transaction(connection, durable=durable):
+            with writing.transaction(connection, durable=durable):
                 result = apply(connection)
             if not self._file.follow() or self._file.connection is None:
                 return result
@@ -386,8 +373,7 @@ class Database:
                 result = self._transact(connection, ask.apply, durable=True)
             else:
                 result = ask.apply(connection)
-        # The last three: a row that no version of aiemp wrote.
-        except (sqlite3.Error, OSError, ValueError, TypeError, OverflowError) as error:
+        except UNREADABLE as error:
             log.warning("%s: %s", self._path, error)
             self._file.drop_if_stuck()
             if ask.write and is_damage(error):

@@ -19,13 +19,18 @@ def tasks(path: str) -> list[dict[str, Any]]:
     return _statuses(path, "SELECT status FROM task_statuses ORDER BY rowid")
 
 
+def uri(path: str) -> str:
+    """Give the URI of the file at `path`, for reading only."""
+    return "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro"
+
+
 def _statuses(path: str, query: str) -> list[dict[str, Any]]:
-    uri = "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro"
+    address = uri(path)
     if not os.path.exists(path + "-wal"):  # noqa: PTH110  pathlib would cost more than all of this
         # Nobody has it open. Without this SQLite would want to make a -wal, which a read-only disk does not allow.
-        uri += "&immutable=1"
+        address += "&immutable=1"
     try:
-        connection = sqlite3.connect(uri, uri=True)
+        connection = sqlite3.connect(address, uri=True)
         try:
             rows = connection.execute(query).fetchall()
         finally:

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from orchestrator.schedule.runs import Phase, Run, Statistics, TaskState
 from orchestrator.store.database import Database, Unavailable
+from orchestrator.store.history import history
 from orchestrator.store.run_rows import RUN_COLUMNS, STATE_COLUMNS, Row, micros, run_of, run_row, state_of, state_row
 from orchestrator.store.statistics import statistics
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PRUNED_AT_ONCE: Final = 200  # rows; so a claim never waits for the whole of a season's history to be deleted
+
+OUTPUTS: Final = 8 * 1024 * 1024  # characters of output that are given at once
 
 # ruff: noqa: S608  what these are put together from are constants
 _PLACES: Final = ", ".join("?" for _ in RUN_COLUMNS.split(","))
@@ -158,12 +161,16 @@ class RunStore:
         self._unfinished = {run.run_id: row for row, run in found} | self._unfinished
         return [run for _, run in found]
 
-    async def history(self, task: str | None, limit: int, outcome: str | None) -> list[Run]:
-        """The newest `limit` runs that are finished or under way, newest first by when they were written down."""
+    async def history(self, task: str | None, limit: int, outcome: str | None, *, outputs: int = OUTPUTS) -> list[Run]:
+        """The newest `limit` runs that are finished or under way, newest first by when they were written down.
+
+        Their outputs have at most `outputs` characters in all; of the older ones only the beginning is given.
+        """
         wanted = {"task": task, "outcome": outcome}
         asked = {column: value for column, value in wanted.items() if value is not None}
-        where = " AND ".join(("phase <> 'queued'", *(f"{column} = ?" for column in asked)))
-        return await self._read(f"{_SELECT} WHERE {where} ORDER BY id DESC LIMIT ?", run_of, *asked.values(), limit)
+        return await self._database.read_aside(
+            lambda connection: history(connection, asked, limit, outputs), otherwise=[]
+        )
 
     async def run(self, run_id: str) -> Run | None:
         found = await self._read(f"{_SELECT} WHERE run_id = ?", run_of, run_id)
@@ -175,7 +182,7 @@ class RunStore:
 
     async def statistics(self) -> list[Statistics]:
         """Per task the numbers of the runs that are kept and were begun, by task."""
-        return await self._database.read(statistics, otherwise=[])
+        return await self._database.read_aside(statistics, otherwise=[])
 
     async def prune(self, older_than: datetime) -> int:
         """Forget what ended before `older_than`; give how many runs that were."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from orchestrator.actions import results
 from orchestrator.actions.printed import OUTPUT_MAX, Tail, cut
 from orchestrator.processes.death import Death
+from orchestrator.redaction import Redactor
 from orchestrator.schedule.runs import Outcome, Result
 
 SUCCESS, FAILURE, SKIPPED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.SKIPPED
@@ -57,6 +58,37 @@ def test_nothing_but_the_end_is_kept_and_the_rest_is_counted(pieces: list[bytes]
         count = int(first.split()[1])
         assert count >= len(whole) - limit
         assert rest == whole[count:].decode(errors="replace")
+
+
+SECRETS = ("ABCDEFGH", "HGFEDCBAHGFEÄ", "KLMNOPQR\nSTUVWXYZ", "DEFGHKLM")  # what else is printed is in lower case
+
+
+@given(
+    pieces=st.lists(st.sampled_from([*SECRETS, "x", "\n", "ä\n", "a few words", "x" * 30]), max_size=12),
+    cuts=st.integers(1, 60),
+)
+def test_no_part_of_a_secret_is_left_at_the_cut(pieces: list[str], cuts: int) -> None:
+    made = Tail(cuts, Redactor({f"KEY_{number}": secret for number, secret in enumerate(SECRETS)}))
+    for piece in pieces:
+        made.add(piece.encode())
+    for text in (made.text(), *made.last_lines(3)):
+        assert text == text.lower()
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (b"ABCDEFGH", "[redacted]"),
+        (b"xxABCDEFGH and more", "… 10 bytes cut\n and more"),
+        (b"ABCDEFGHABCDEFGH or", "… 16 bytes cut\n or"),
+        (b"ABCDEFGH-ABCDEFGH", "… 8 bytes cut\n-[redacted]"),
+        (b"ABCDEFGH\nABCDEFGH", "… 9 bytes cut\n[redacted]"),
+    ],
+)
+def test_a_cut_through_a_secret_is_made_behind_it(said: bytes, text: str) -> None:
+    made = Tail(10, Redactor({"A_KEY": "ABCDEFGH"}))
+    made.add(said)
+    assert made.text() == text
 
 
 @given(text=st.text())

@@ -62,6 +62,14 @@ def test_no_secret_is_ever_left_in_a_text(secrets: list[str], data: st.DataObjec
         assert redacted == text
 
 
+def test_who_cuts_a_text_learns_where_a_secret_ends() -> None:
+    redact = Redactor({"A_KEY": "abcdefgh", "B_KEY": "efghijkl"})
+    text = "<abcdefghijkl>"
+    assert [redact.beyond(text, at) for at in range(len(text))] == [0, 1, *[13] * 11, 13]
+    assert redact.beyond(text, 100) == 100
+    assert (redact.longest, Redactor({}).longest, Redactor({"A_KEY": "äöüäöüäöü"}).longest) == (8, 0, 18)
+
+
 @given(st.text(min_size=8))
 def test_a_secret_printed_within_json_is_found(secret: str) -> None:
     printed = json.dumps({"output": secret}, ensure_ascii=False)

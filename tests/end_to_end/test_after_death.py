@@ -8,7 +8,9 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from harness import PATIENCE, SCRIPTS, SLEEPER, Site, alive, two, until
+from harness import PATIENCE, PATIENT, SCRIPTS, SLEEPER, Site, alive, two, until
+
+pytestmark = PATIENT
 
 
 def test_watchers_survive_the_daemon_and_are_adopted(site: Site) -> None:
@@ -43,10 +45,7 @@ def test_a_daemon_killed_by_its_own_watchers_first_act_doubles_none(site: Site) 
     killer = site.folder / "killer"
     killer.write_text("#!/bin/sh\ntest -e killed || { touch killed; kill -9 $PPID; }\nsleep 1000\n")
     killer.chmod(0o755)
-    site.configure('[watchers.killer]\ncommand = ["./killer"]\nstart_seconds = "0s"\n')
-    site.vault.mkdir()
-    first = subprocess.Popen([str(SCRIPTS / "aiemp"), "run", "-c", str(site.config)], env=site.environ)
-    first.wait(PATIENCE)
+    site.launch(text='[watchers.killer]\ncommand = ["./killer"]\nstart_seconds = "0s"\n').wait(PATIENCE)
     site.start()
     site.wait_for("killer", "running")
 
@@ -105,11 +104,15 @@ def test_a_start_forgives_a_running_watcher_too(site: Site) -> None:
 
 def test_all_does_not_mean_the_disabled(site: Site) -> None:
     site.start(text=f'{SLEEPER}[watchers.off]\ncommand = ["sleep", "9"]\nenabled = false\n')
-    assert site.ctl("start", "all").returncode == 0
-    assert site.ctl("restart", "*").returncode == 0
+    for words in (("start", "all"), ("restart", "*"), ("resume", "all")):
+        done = site.ctl(*words)
+        assert done.returncode == 0, done.stderr
+        assert "off" not in done.stdout
+        assert site.states() == {"sleeper": "running", "off": "stopped"}
     refused = site.ctl("start", "off")
     assert refused.returncode == 1
     assert "enabled = true" in refused.stderr
+    assert (site.watcher("off")["state"], site.watcher("off")["pid"]) == ("stopped", None)
 
 
 def test_what_was_acknowledged_is_known_after_the_daemons_death(site: Site) -> None:
@@ -183,7 +186,8 @@ def test_a_killed_daemon_forgets_neither_what_people_stopped_nor_what_was_paused
 def test_what_is_being_ended_when_the_daemon_dies_again_is_not_forgotten(site: Site) -> None:
     stubborn = "(trap '' TERM; > ready; exec sleep 7001) & exec sleep 7002"
     daemon = site.start(
-        text=f'[watchers.g]\ncommand = ["sh", "-c", "{stubborn}"]\nstart_seconds = "0s"\nstop_timeout = "1h"\n'
+        text='shutdown_timeout = "2s"\n'
+        f'[watchers.g]\ncommand = ["sh", "-c", "{stubborn}"]\nstart_seconds = "0s"\nstop_timeout = "1h"\n'
     )
     until((site.vault / "ready").exists, "the grandchild")
     leader = site.watcher("g")["pid"]
@@ -202,13 +206,13 @@ def test_what_is_being_ended_when_the_daemon_dies_again_is_not_forgotten(site: S
 
 def test_who_is_no_longer_configured_is_never_doubled_nor_left(site: Site) -> None:
     stubborn = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
-    text = f'[watchers.stub]\ncommand = ["sh", "-c", "{stubborn}"]\nstart_seconds = "0s"\n'
+    text = f'shutdown_timeout = "2s"\n[watchers.stub]\ncommand = ["sh", "-c", "{stubborn}"]\nstart_seconds = "0s"\n'
     daemon = site.start(text=text)
     until(lambda: "ready" in site.log("stub"), "the trap")
     pid = site.watcher("stub")["pid"]
     daemon.kill()
     daemon.wait()
-    daemon = site.start(text=SLEEPER)
+    daemon = site.start(text=f'shutdown_timeout = "2s"\n{SLEEPER}')
     site.configure(text)
     daemon.send_signal(signal.SIGHUP)
     until(lambda: "sleeper" not in site.pids(), "the reload")

@@ -5,7 +5,9 @@ import os
 import signal
 
 import pytest
-from harness import SLEEPER, Site, alive, two, until
+from harness import IDLE, PATIENT, SLEEPER, Site, alive, two, until
+
+pytestmark = PATIENT
 
 
 def test_hup_restarts_exactly_what_changed(site: Site) -> None:
@@ -19,31 +21,55 @@ def test_hup_restarts_exactly_what_changed(site: Site) -> None:
     assert site.watcher("other")["restarts"] == 0  # a person asked for it
 
 
-@pytest.mark.parametrize(
-    "extra",
-    [
-        'restart = "never"',
-        "stop_timeout = 3",
-        'stop_signal = "INT"',
-        'backoff = { initial = "5s" }',
-        "crash_loop = { max_restarts = 9 }",
-        "expected_exit_codes = [0, 9]",
-        'watchdog = "1h"',
-        'ready_timeout = "99s"',
-        "autostart = false",
-        'depends_on = ["same"]',
-        'required_env = ["PATH"]',
-    ],
-)
-def test_a_change_of_policy_restarts_nothing(site: Site, extra: str) -> None:
-    site.start(text=two())
-    site.wait_for("other", "running")
+POLICIES = {
+    "restart": '"never"',
+    "stop_timeout": "3",
+    "stop_signal": '"INT"',
+    "backoff": '{ initial = "5s" }',
+    "crash_loop": "{ max_restarts = 9 }",
+    "expected_exit_codes": "[0, 9]",
+    "watchdog": '"1h"',
+    "ready": '"notify"',
+    "ready_timeout": '"99s"',
+    "start_seconds": '"2s"',
+    "autostart": "false",
+    "depends_on": '["restart"]',
+    "required_env": '["PATH"]',
+}
+SETTINGS = """\
+timezone = "Asia/Tokyo"
+log_level = "debug"
+shutdown_timeout = "9s"
+[supervisor.logs]
+max_bytes = "1 MiB"
+backups = 1
+[supervisor.crash_loop]
+max_restarts = 7
+window = "3m"
+"""
+
+
+def policies(*, changed: bool) -> str:
+    """Configure a watcher named after each key, and one whose change shows when a reload has settled."""
+    text = f'{SETTINGS if changed else ""}[watchers.marker]\ncommand = ["sleep", "{1001 if changed else 1000}"]\n'
+    for key, value in POLICIES.items():
+        keys = {"start_seconds": '"0s"'} | ({key: value} if changed else {})
+        text += f'[watchers.{key}]\ncommand = ["sleep", "1000"]\n' + "".join(f"{k} = {v}\n" for k, v in keys.items())
+    return text
+
+
+def test_a_change_of_policy_or_settings_restarts_nothing(site: Site) -> None:
+    site.start(text=policies(changed=False))
+    site.wait_for("marker", "running")
     before = site.pids()
-    site.configure(two(extra))
+    site.configure(policies(changed=True))
     done = site.ctl("reload")
     assert done.returncode == 0, done.stderr
-    assert "other" in done.stdout
-    assert site.pids() == before
+    assert all(f"{key}: changed without a restart" in done.stdout for key in POLICIES)
+    assert all(f"supervisor.{key}" in done.stdout for key in ("timezone", "log_level", "shutdown_timeout"))
+    found = site.wait_for_successor("marker", before["marker"] or 0)
+    assert site.pids() == before | {"marker": found["pid"]}
+    assert {state for name, state in site.states().items() if name != "marker"} == {"running"}
 
 
 def test_a_changed_policy_takes_effect_without_a_restart(site: Site) -> None:
@@ -53,6 +79,53 @@ def test_a_changed_policy_takes_effect_without_a_restart(site: Site) -> None:
     assert site.ctl("reload").returncode == 0
     os.kill(pid, signal.SIGKILL)
     site.wait_for("other", "exited")
+
+
+def test_the_new_ways_to_stop_and_to_depend_hold_for_the_processes_at_hand(site: Site) -> None:
+    hears = site.script(
+        "hears", f"trap 'echo USR1 >> heard; exit 0' USR1\ntrap 'echo TERM >> heard' TERM\necho ready\n{IDLE}"
+    )
+    stubborn = site.script("stubborn", f"trap '' TERM\necho ready\n{IDLE}")
+
+    def configured(signals: str, patience: str, loops: str, needs: str) -> str:
+        return (
+            f'[watchers.hears]\ncommand = ["{hears}"]\nstart_seconds = "0s"\nstop_timeout = "1h"\n{signals}\n'
+            f'[watchers.stubborn]\ncommand = ["{stubborn}"]\nstart_seconds = "0s"\nstop_timeout = "{patience}"\n'
+            f"{SLEEPER}backoff = {{ initial = 0 }}\n{loops}\n{two(needs)}"
+        )
+
+    site.start(text=configured("", "1h", "", ""))
+    until(lambda: "ready" in site.log("hears") and "ready" in site.log("stubborn"), "the traps")
+    before = site.pids()
+    site.configure(
+        configured('stop_signal = "USR1"', "100ms", "crash_loop = { max_restarts = 1 }", 'depends_on = ["same"]')
+    )
+    assert site.ctl("reload").returncode == 0
+    assert site.pids() == before
+    for name in ("hears", "stubborn", "same"):
+        assert site.ctl("stop", name).returncode == 0
+    assert (site.vault / "heard").read_text() == "USR1\n"
+    assert site.watcher("stubborn")["last_exit"]["signal"] == "SIGKILL"
+    assert site.states()["other"] == "stopped"  # for it depends on `same` now
+    os.kill(before["sleeper"] or 0, signal.SIGKILL)
+    os.kill(site.wait_for_successor("sleeper", before["sleeper"] or 0)["pid"], signal.SIGKILL)
+    site.wait_for("sleeper", "paused")
+
+
+def test_who_is_disabled_is_stopped_and_who_is_enabled_is_started(site: Site) -> None:
+    site.start(text=two("enabled = false"))
+    site.wait_for("same", "running")
+    kept = site.pids()["same"]
+    assert site.states()["other"] == "stopped"
+    site.configure(two("enabled = true"))
+    assert site.ctl("reload").returncode == 0
+    pid = site.wait_for("other", "running")["pid"]
+    site.configure(two("enabled = false"))
+    assert site.ctl("reload").returncode == 0
+    site.wait_for("other", "stopped")
+    assert not alive(pid)
+    assert site.ctl("status").returncode == 0
+    assert site.pids()["same"] == kept
 
 
 @pytest.mark.parametrize("key", ["env", "env_file", "directory", "memory_limit"])

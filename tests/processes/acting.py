@@ -16,6 +16,7 @@ from orchestrator.config.model import Action, Command, Handler, TaskConfig
 from orchestrator.places import Places, private_folder
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.processes.programs import Surroundings
+from orchestrator.redaction import Redactor
 from orchestrator.schedule.runs import Result, Run, Trigger
 
 SLOT = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
@@ -32,7 +33,8 @@ class Stage:
         self.state = places.state
         self.around = Surroundings(places, str(folder), dry_run=False, environ=dict(os.environ))
         notify = NotifySockets(os.path.join(places.state, "runs"))  # noqa: PTH118  places are strings
-        self.host = ActionHost(self.around, notify, SystemClock(), on_builtin or {}, timezone="UTC")
+        redact = Redactor(self.around.environ)
+        self.host = ActionHost(self.around, notify, SystemClock(), on_builtin or {}, timezone="UTC", redact=redact)
         self.said: list[str] = []
 
     async def perform(self, action: Action, run: Run | None = None) -> Result:

@@ -16,6 +16,7 @@ from acting import Stage, dry, gone, new_run, stage
 from spawning import PATIENCE, group_lives, until
 
 from orchestrator.actions import host as host_module
+from orchestrator.actions.printed import OUTPUT_MAX, STDERR_MAX
 from orchestrator.config.model import Builtin, Command, Prompt
 from orchestrator.schedule.runs import Outcome, Result
 
@@ -190,6 +191,25 @@ for text in ("READY=1", "STATUS=half\\nREADY=1", "STATUS=" + "ä" * 300):
     async with stage(tmp_path) as here:
         assert (await here.perform(Command(("python", "-c", script)))).outcome is SUCCESS
         assert here.said == ["half", "ä" * 200]
+
+
+async def test_half_a_secret_is_not_left_where_something_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "S3CR3T-V4LU3")
+    script = f"""
+import os, socket, sys
+secret = os.environ["SOME_TOKEN"]
+speaker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+speaker.sendto(("STATUS=" + "x" * 195 + secret).encode(), os.environ["NOTIFY_SOCKET"])
+sys.stdout.write(secret + "y" * {OUTPUT_MAX - 6})
+sys.exit(secret + "z" * {STDERR_MAX - 7})
+"""
+    async with stage(tmp_path) as here:
+        result = await here.perform(Command(("python", "-c", script)))
+        assert here.said == ["x" * 195 + "[reda"]
+    assert result.output == f"… 12 bytes cut\n{'y' * (OUTPUT_MAX - 6)}"
+    assert result.error == f"exit code 1: {'z' * (STDERR_MAX - 7)}"
 
 
 # --- ends ---

@@ -188,6 +188,53 @@ async def test_its_child_processes_and_status_texts(tmp_path: Path) -> None:
         assert here.said == ["half"]
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        function("import threading, time", "threading.Thread(target=time.sleep, args=(1000,)).start()", WELL),
+        function(
+            "import asyncio, time",
+            "asyncio.get_running_loop().run_in_executor(None, time.sleep, 1000)",
+            WELL,
+            head="async def run(context):",
+        ),
+        function("import atexit, time", "atexit.register(time.sleep, 1000)", WELL),
+        function(
+            "import signal, threading, time",
+            "signal.signal(signal.SIGALRM, signal.SIG_IGN)",
+            "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})",
+            "threading.Thread(target=time.sleep, args=(1000,)).start()",
+            WELL,
+        ),
+    ],
+    ids=["thread", "executor", "exit", "signals"],
+)
+async def test_what_it_leaves_running_does_not_take_its_result_away(tmp_path: Path, source: str) -> None:
+    async with stage(tmp_path) as here:
+        hurried = "import __main__\nassert __main__.LINGER == 5.0\n__main__.LINGER = 0.05\n"
+        assert await here.handle(hurried + source) == Result(SUCCESS, "well")
+
+
+async def test_half_a_secret_is_not_left_where_something_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "S3CR3T-V4LU3")
+    source = function(
+        "import os",
+        'secret = os.environ["SOME_TOKEN"]',
+        f'output = secret + "x" * {OUTPUT_MAX - 6}',
+        'return {"status": "failure", "output": output, "error": "y" * 1994 + secret}',
+    )
+    async with stage(tmp_path) as here:
+        result = await here.handle(source)
+        assert result.output.startswith("… ")
+        assert result.error == "y" * 1994 + "[redac"
+        shown = (await here.handle(function("import os", 'return "z" * 193 + os.environ["SOME_TOKEN"]'))).error
+    for text in (result.output, result.error or "", shown or ""):
+        assert "S3" not in text
+        assert "U3" not in text
+
+
 async def test_one_that_is_cancelled_leaves_nobody(tmp_path: Path) -> None:
     source = function(
         "import multiprocessing, os, pathlib, time",
