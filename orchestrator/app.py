@@ -157,7 +157,7 @@ class Daemon:
         for watcher in self._config.watchers.values():
             self._supervisor.add(watcher)
         await tasks.start(self._supervisor.serve)
-        tasks_ = TaskCommands(self._scheduling, self._store, self._clock, partial(ready, self))
+        tasks_ = TaskCommands(self._scheduling, self._status, self._store, self._clock, partial(ready, self))
         commands = Commands(self, self._supervisor, self._status, self._places, tasks_)
         server = ControlServer(groundwork.control_socket(self._places), commands.handle, self._bus)
         await tasks.start(server.serve)
@@ -349,7 +349,7 @@ class Daemon:
         return self._task_changes
 
     async def remember(self) -> None:
-        self._recorder.save()
+        self._recorder.save_watchers()
         with anyio.move_on_after(1.0):
             await self._database.flush()
 

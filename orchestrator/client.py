@@ -66,9 +66,12 @@ class TaskClient:
 
         None takes a setting out: `update("report", cron=None, every="2h")`. Tasks of supervisor.toml are changed there.
         """
-        had = self.get(name).get("settings")
-        if not isinstance(had, dict):
+        task = self.get(name)
+        had = task.get("settings")
+        if "settings" in task and had is None:
             raise UserError(f"{name} was not added by command; change it in supervisor.toml, then: aiempctl reload")
+        if not isinstance(had, dict):
+            raise Unreachable("the daemon's answer holds no settings; is it another version?")
         return self._task("add", name=name, settings=_written(had | settings), replace=True)
 
     def get(self, name: str) -> Record:

@@ -33,7 +33,7 @@ class Recorder:
         database.when_opened(self._begin_anew)
 
     def note(self, fact: Fact) -> None:
-        self._status.board.note(fact)
+        self._status.board.note(fact)  # before anybody who hears of it asks
         self._dirty.set()
         if not isinstance(fact, WatcherSaid):  # a heartbeat's text is no history
             self._facts.append(fact)

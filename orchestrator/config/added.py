@@ -124,17 +124,6 @@ def parse(file: str, text: str, config: Config, others: After) -> TaskConfig:
     return found[name]
 
 
-def load_one(state: str, name: str, config: Config, others: After) -> TaskConfig:
-    """One added task, for who knows the others already; see `parse`. Raises ConfigInvalid."""
-    path = path_of(state, name)
-    if name in config.tasks:
-        raise ConfigInvalid((_configured_too(path, name, config),))
-    text = _text(path)
-    with suppress(OSError):
-        others = _and_the_broken(state, others)
-    return parse(path, text, config, others)
-
-
 def load_all(state: str, config: Config) -> Added:
     """All added tasks, by name. Never raises for what lies there."""
     try:

@@ -9,6 +9,7 @@ from orchestrator.clock import Clock
 from orchestrator.control import protocol
 from orchestrator.control.protocol import RpcError
 from orchestrator.control.server import Progress
+from orchestrator.control.status import StatusSource
 from orchestrator.control.task_status import task_object
 from orchestrator.errors import ConfigInvalid, UserError
 from orchestrator.schedule.runner import Active
@@ -18,8 +19,6 @@ from orchestrator.scheduling import Scheduling
 from orchestrator.store.runs import RunStore
 
 DUE_SOON = timedelta(seconds=1)  # what `tasks --due` counts as due beside what waits or runs
-ANSWER = 8 * 1024 * 1024  # characters of output in one answer, about
-CUT = 200
 UNSTORED = "that cannot be written down now, and is forgotten when the daemon ends; see the problems in `status`"
 BY_PERSON = "cancelled by command"
 
@@ -30,10 +29,16 @@ class TaskCommands:
     """Carries out commands about tasks. `ready` returns when the daemon has begun its work, or raises RpcError."""
 
     def __init__(
-        self, scheduling: Scheduling, store: RunStore, clock: Clock, ready: Callable[[], Awaitable[None]]
+        self,
+        scheduling: Scheduling,
+        status: StatusSource,
+        store: RunStore,
+        clock: Clock,
+        ready: Callable[[], Awaitable[None]],
     ) -> None:
         self._scheduling = scheduling
         self._scheduler: Scheduler = scheduling.scheduler
+        self._status = status
         self._store = store
         self._clock = clock
         self._ready = ready
@@ -85,7 +90,7 @@ class TaskCommands:
                 for view in views
                 if view.active or (view.entry.next is not None and view.entry.next <= soon)
             ]
-        return {"tasks": [task_object(self._scheduler.view(name)) for name in names]}
+        return {"tasks": await self._status.tasks(names)}
 
     async def _task_get(self, params: dict[str, Any], _: Progress) -> Any:
         (name,) = self._one(params["name"])
@@ -175,7 +180,7 @@ class TaskCommands:
         runs = await self._store.history(task, params["limit"], params["outcome"])
         if task is not None and not runs and task not in self._scheduler.entries:
             self._one(task)  # raises, unless there is history of a task that is gone
-        return {"runs": _bounded(runs)}
+        return {"runs": [run.as_json() for run in runs]}
 
     async def _stats(self, _: dict[str, Any], __: Progress) -> Any:
         return {"stats": [each.as_json() for each in await self._store.statistics()]}
@@ -198,18 +203,6 @@ class TaskCommands:
 def _doing(active: Active) -> str:
     said = f": {active.status_text}" if active.status_text else ""
     return f"{active.run.task} {active.run.phase}{said}"
-
-
-def _bounded(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Give the runs' objects; beyond ANSWER bytes of output only the beginning of each older one's."""
-    found, used = [], 0
-    for run in runs:
-        told = run.as_json()
-        used += len(run.output)
-        if used > ANSWER and len(run.output) > CUT:
-            told["output"] = f"{run.output[:CUT]} …"
-        found.append(told)
-    return found
 
 
 def _answer(run: Run, *, ok: bool, message: str) -> dict[str, Any]:

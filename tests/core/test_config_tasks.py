@@ -226,7 +226,7 @@ def test_patterns(tmp_path: Path) -> None:
         f'tasks.a.only_if_any: item 2 of the list is "a//b", which has two / in a row; {allowed}',
     ]
     assert problems(tmp_path, f'[tasks.a]\n{DO}on_change = ["Logs/*"]') == [
-        'tasks.a.on_change: has "Logs/*"; changes in .aiemp and Logs never count, aiemp writes there'
+        'tasks.a.on_change: has "Logs/*"; changes in .aiemp, Dashboard.md and Logs never count, aiemp writes there'
     ]
 
 

@@ -78,7 +78,7 @@ async def test_a_hundred_deaths_at_once_are_all_told_and_leave_nothing(site: Lan
         os.kill(pid, signal.SIGKILL)
     for pid in pids:
         assert await site.death(pid) == Death(signal="SIGKILL")
-    assert open_files() == before
+    assert open_files() <= before  # fewer, when somebody's earlier ones are collected meanwhile
     assert threading.active_count() == threads
     assert not any(map(known, pids))
 
