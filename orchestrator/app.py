@@ -180,6 +180,7 @@ class Daemon:
             search=died,
             last_known=self._last_known,
         )
+        self._machine.tidy()
         self._supervisor.renew(found.outdated)
         settled = {*found.adopted, *(adoption.respect(self._last_known, self._supervisor) if died else ())}
         wanted = [each.name for each in self._config.watchers.values() if each.enabled and each.autostart]

@@ -92,6 +92,7 @@ class Scheduling:
         found = await _aside(end_leftovers, self._places.state, LEFTOVER_GRACE, cut_off) if cut_off else set()
         if found:
             log.warning("ended what runs of an earlier daemon had left: %s", ", ".join(sorted(found)))
+        self._host.tidy()
         async with self._one_at_a_time:
             tasks, _ = await self._tasks()
             await self.scheduler.prepare(self._config, tasks)

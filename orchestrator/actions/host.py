@@ -80,6 +80,10 @@ class ActionHost:
         self._processes.close()
         self._notify.close_all()
 
+    def tidy(self) -> None:
+        """Remove the sockets of an earlier daemon's runs, of which nobody is left."""
+        self._notify.remove_others()
+
     def use_dry_run(self, dry_run: bool) -> None:  # noqa: FBT001  the name says it
         """Tell runs started from now on whether this is a dry run."""
         self._around = replace(self._around, dry_run=dry_run)

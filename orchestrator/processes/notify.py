@@ -3,6 +3,7 @@
 systemd has one socket for all and finds the sender by its credentials, which is a race when a helper sends and exits.
 """
 
+import contextlib
 import os
 import selectors
 import socket
@@ -72,6 +73,15 @@ class NotifySockets:
             self._selector.unregister(heard)
             heard.close()
             _remove_socket(self.path(name))
+
+    def remove_others(self) -> None:
+        """Remove the sockets in the folder that nobody listens to: a daemon that was killed has left them."""
+        ours = {self.path(name) for name in self._sockets}
+        with contextlib.suppress(OSError):  # someone may have tidied the folder away
+            for name in os.listdir(self._folder):  # noqa: PTH208  places are strings
+                path = os.path.join(self._folder, name)  # noqa: PTH118
+                if path not in ours:
+                    _remove_socket(path)
 
     def close_all(self) -> None:
         for name in tuple(self._sockets):

@@ -169,6 +169,10 @@ class RealMachine:
         except (OSError, UserError) as error:  # tried again when it is started, and then it is its trouble alone
             log.warning("%s: its pipe or socket cannot be made yet: %s", name, error)
 
+    def tidy(self) -> None:
+        """Remove the sockets of watchers that an earlier daemon had and this one has not."""
+        self._sockets.remove_others()
+
     def forget(self, name: str) -> None:
         self.launched.pop(name, None)
         self._redactors.pop(name, None)

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import pytest
+
+from orchestrator.places import Places
 
 PATIENCE = 60.0  # seconds; far above what anything here takes, for machines under load
 PATIENT = pytest.mark.timeout(3 * PATIENCE)  # so that what was waited for in vain is told, not only that it took long
@@ -299,6 +302,8 @@ class Site:
         for pid in self.ours():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        # A killed daemon's sockets: in a vault below pytest's folders their paths would be too long.
+        shutil.rmtree(Places(str(self.vault)).fallback_sockets(), ignore_errors=True)
         if self in _sites:
             _sites.remove(self)
 
@@ -318,6 +323,8 @@ class Terminal:
     def __init__(self, site: Site, *words: str, columns: int = 120, **environ: str) -> None:
         self._master, slave = pty.openpty()
         termios.tcsetwinsize(slave, (24, columns))
+        # Who runs the tests in the background may ignore SIGINT, which is inherited; a terminal's user does not.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             [str(SCRIPTS / "aiempctl"), "-c", str(site.config), *words],
             cwd=site.folder,
@@ -327,6 +334,7 @@ class Terminal:
             stderr=slave,
             start_new_session=True,
         )
+        signal.signal(signal.SIGINT, before)
         os.close(slave)
         self.seen = ""
 

@@ -199,3 +199,17 @@ def test_long_names_get_short_addresses_of_their_own(sockets: NotifySockets) -> 
         sockets.open(name)
         say(sockets.path(name), b"READY=1")
     assert {name for name, _ in sockets.messages()} == set(names)
+
+
+def test_what_a_killed_daemon_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "notify"
+    killed = NotifySockets(str(folder))
+    for name in ("gone", "kept"):
+        killed.open(name)
+    (folder / "file").touch()
+    sockets = NotifySockets(str(folder))
+    sockets.open("kept")
+    sockets.remove_others()
+    assert {path.name for path in folder.iterdir()} == {"kept", "file"}
+    sockets.close_all()
+    killed.close_all()
