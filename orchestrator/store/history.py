@@ -19,7 +19,7 @@ def history(connection: sqlite3.Connection, asked: Mapping[str, str], limit: int
 
     Their outputs have at most `outputs` characters in all; of the older ones only the beginning is given.
     """
-    conditions = " AND ".join(("phase <> 'queued'", *(f"{column} = ?" for column in asked)))
+    conditions = " AND ".join(("(phase = 'finished' OR attempts > 0)", *(f"{column} = ?" for column in asked)))
     found, values, older = list[Run](), tuple(asked.values()), None
     query = f"SELECT id, {RUN_COLUMNS} FROM runs WHERE {conditions} ORDER BY id DESC LIMIT ?"
     for number, *row in connection.execute(query, (*values, limit)):
