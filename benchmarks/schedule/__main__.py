@@ -80,9 +80,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         programs = [prepare(name, default_cache(), None) for name in SCRIPTS]
-        found: dict[str, dict[str, list[list[float]]]] = {
-            name: {"beat": [], "burst": [], "load": []} for name in SCRIPTS
-        }
+        found: Found = {name: {scenario: [] for scenario in COUNTS} for name in SCRIPTS}
         for turn in range(options.rounds):
             for scenario, count in COUNTS.items():
                 for program in programs:
