@@ -21,7 +21,7 @@ from orchestrator.supervise.verdict import Verb, View
 
 log = logging.getLogger(__name__)
 
-NOT_SETTINGS = frozenset({"file", "watchers", "tasks", "unserved", "agents"})
+NOT_SETTINGS = frozenset({"file", "watchers", "tasks", "agents", "mcp"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from orchestrator.actions.handler import Call
 from orchestrator.actions.outputs import Outputs, Stream
 from orchestrator.actions.printed import OUTPUT_MAX, STDERR_MAX
 from orchestrator.clock import Clock
-from orchestrator.config.model import Builtin, Command, Handler, Prompt, TaskConfig
+from orchestrator.config.model import Builtin, BuiltinPrompt, Command, Handler, Prompt, TaskConfig
 from orchestrator.errors import UserError
 from orchestrator.processes import children
 from orchestrator.processes.death import Death
@@ -161,7 +161,7 @@ class ActionHost:
                     return results.of_command(death, process.stdout.tail, process.stderr.tail)
                 case Handler() as action:
                     return await self._run_handler(task, action, run, on_status)
-                case Prompt():
+                case Prompt() | BuiltinPrompt():
                     return results.failure("prompts are not run by this version")
                 case _ as never:
                     assert_never(never)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 
 from orchestrator.cli.arguments import config_option, find_config
@@ -41,9 +40,6 @@ def check(args: Namespace) -> int:
     config = load(Path(file), environ=os.environ)
     counts = f"{_count(len(config.watchers), 'watcher')}, {_count(len(config.tasks), 'task')}"
     print(f"{visible(file)} is valid: {counts}, vault {visible(config.vault)}")
-    if config.unserved:
-        names = ", ".join(map(visible, config.unserved))
-        print(f"aiemp: this version does not run tasks that need an agent yet: {names}", file=sys.stderr)
     return Exit.OK
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from orchestrator.config import find, schema, tasks, zones
+from orchestrator.config import agents, find, schema, tasks, zones
 from orchestrator.config.check import Problem, check, nearest
 from orchestrator.config.locate import KeyPath, locate
 from orchestrator.config.model import (
@@ -51,9 +51,12 @@ def load(file: Path, *, environ: Mapping[str, str], vault: Path | None = None, d
     problems += check_references("watchers", "depends_on", watchers, _names(document, "watchers"))
     _check_backoffs(watchers, problems)
     scheduler = replace(SchedulerConfig(), **given.get("scheduler", {}))
-    agents, folder = tuple(_names(document, "agents")), find.folder_of(name)
+    folder = find.folder_of(name)
+    found_agents, wrong = agents.read_agents(given.get("agents", {}))
+    servers, wrong_servers = agents.read_servers(given.get("mcp", {}))
+    problems += wrong + wrong_servers
     said: Mapping[str, Mapping[str, Any]] = given.get("tasks", {})
-    around = tasks.Around(Path(folder), agents, scheduler.handler_packages)
+    around = tasks.Around(Path(folder), found_agents, scheduler.handler_packages)
     read, wrong = tasks.read(said, document.get("tasks"), around)
     problems += wrong
     if problems:
@@ -73,10 +76,8 @@ def load(file: Path, *, environ: Mapping[str, str], vault: Path | None = None, d
         watchers={name: _watcher(name, said, folder, place, crash_loop) for name, said in watchers.items()},
         scheduler=scheduler,
         tasks=read,
-        unserved=tuple(
-            name for name, task in read.items() if tasks.needs_agent(task.action) and said[name].get("enabled", True)
-        ),
-        agents=agents,
+        agents=found_agents,
+        mcp=servers,
         **{key: supervisor[key] for key in ("shutdown_timeout", "log_level") if key in supervisor},
     )
 

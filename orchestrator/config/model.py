@@ -127,13 +127,61 @@ class Command:
     argv: tuple[str, ...]
 
 
+class AgentKind(StrEnum):
+    """What stands behind an agent's name."""
+
+    CLAUDE = "claude"  # Claude Code's command line
+    LETTA = "letta"  # an agent on a Letta server
+    COMMAND = "command"  # any program
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """What prompts are sent to. Each kind has its own of these settings; US dollars."""
+
+    name: str
+    kind: AgentKind = AgentKind.CLAUDE
+    command: tuple[str, ...] = ("claude",)
+    allowed_tools: tuple[str, ...] = ("Read", "Edit", "Write", "Glob", "Grep")
+    permission_mode: str = "dontAsk"
+    max_turns: int = 0  # 0: no limit
+    daily_budget_usd: float = 0.0  # 0: no limit
+    base_url: str | None = None  # None: LETTA_BASE_URL, else the server's usual place on this machine
+    agent_id: str | None = None
+    api_key_env: str = "LETTA_API_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """A server of the Model Context Protocol: a command that is spoken to over its pipes, or a URL."""
+
+    name: str
+    command: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()  # sorted
+    url: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()  # sorted
+    timeout: float = 30.0  # seconds for the whole of a check
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
+    """A text for an agent. `agent_id`: of a Letta agent, in place of the one that is configured."""
+
     text: str
     agent: str
+    agent_id: str | None = None
 
 
-Action = Builtin | Handler | Command | Prompt
+@dataclass(frozen=True, slots=True)
+class BuiltinPrompt:
+    """One of the prompts that come along: a look at the vault first, then the text of Prompts/NAME.md for an agent."""
+
+    name: str
+    agent: str
+    agent_id: str | None = None
+
+
+Action = Builtin | Handler | Command | Prompt | BuiltinPrompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,5 +236,5 @@ class Config:
     watchers: Mapping[str, WatcherConfig] = field(default_factory=dict)  # in the file's order
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     tasks: Mapping[str, TaskConfig] = field(default_factory=dict)  # in the file's order
-    unserved: tuple[str, ...] = ()  # enabled tasks that need an agent, which this version checks but does not run yet
-    agents: tuple[str, ...] = ()  # their names
+    agents: Mapping[str, AgentConfig] = field(default_factory=dict)  # in the file's order; "claude" is always there
+    mcp: Mapping[str, McpServer] = field(default_factory=dict)  # in the file's order, those that are enabled

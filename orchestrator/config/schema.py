@@ -120,6 +120,7 @@ TASK: Final = Table(
         "command": values.argv,
         "prompt": values.text,
         "agent": values.name,
+        "agent_id": values.text,
         "timeout": values.positive_duration,
         "priority": values.choice(Priority),
         "lane": values.name,
@@ -148,6 +149,17 @@ AGENT: Final = Table(
     }
 )
 
+MCP: Final = Table(
+    {
+        "command": values.argv,
+        "env": Named(values.environment_name, values.environment_value),
+        "url": values.url,
+        "headers": Named(values.text, values.environment_value),
+        "timeout": values.positive_duration,
+        "enabled": values.boolean,
+    }
+)
+
 FILE: Final = Table(
     {
         "supervisor": SUPERVISOR,
@@ -155,6 +167,7 @@ FILE: Final = Table(
         "scheduler": SCHEDULER,
         "tasks": TASKS,
         "agents": Named(values.name, AGENT),
+        "mcp": Named(values.name, MCP),
         "approvals": Table({"actions": Named(values.name, values.command_or_task)}),
     }
 )

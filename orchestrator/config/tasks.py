@@ -1,22 +1,33 @@
 """PURE. What the values of [tasks.*] mean together: tasks, or a problem for each thing that is wrong."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.actions.names import CHORES, NEEDS_AGENT
+from orchestrator.config.agents import DEFAULT
 from orchestrator.config.check import Problem, nearest
-from orchestrator.config.model import Action, Builtin, Command, Handler, Prompt, Retry, TaskConfig
+from orchestrator.config.model import (
+    Action,
+    AgentConfig,
+    AgentKind,
+    Builtin,
+    BuiltinPrompt,
+    Command,
+    Handler,
+    Prompt,
+    Retry,
+    TaskConfig,
+)
 from orchestrator.config.references import check_references, check_twins
 from orchestrator.config.schema import DAYS
 from orchestrator.config.wording import quoted
 from orchestrator.schedule.when import Calendar, Cron, Every, Hourly, Manual, Once, Schedule
 from orchestrator.vault.globs import OURS
 
-DEFAULT_AGENT: Final = "claude"
 AGENT_LANE: Final = "agent"  # that every prompt shares unless it says otherwise
 OWN_HANDLERS: Final = "handlers"  # the package beside the configuration file
 
@@ -55,7 +66,7 @@ class Around:
     """What tasks may refer to. `folder`: the configuration file's."""
 
     folder: Path
-    agents: Collection[str] = ()
+    agents: Mapping[str, AgentConfig] = field(default_factory=dict)  # DEFAULT is always one of them
     handler_packages: Collection[str] = ()
     others: Mapping[str, Sequence[str]] | None = None  # tasks defined elsewhere, with their `after`
 
@@ -84,7 +95,7 @@ def read(tasks: Mapping[str, Said], written: object, around: Around) -> tuple[di
 
 def needs_agent(action: Action) -> bool:
     """Whether it is a prompt to an agent, one's own or one that comes along."""
-    return isinstance(action, Prompt) or (isinstance(action, Builtin) and action.name in NEEDS_AGENT)
+    return isinstance(action, Prompt | BuiltinPrompt)
 
 
 class _Reader:
@@ -111,8 +122,9 @@ class _Reader:
         elif len(given) > 1:
             self._problem(given[1], f"stands beside {_listed(given[:1] + given[2:], 'and')}; {_ONE_ACTION}")
         for_agent = "prompt" in given or self._said.get("action") in NEEDS_AGENT
-        if "agent" in self._written and given and not for_agent:
-            self._problem("agent", "has nothing to be sent; it goes with a prompt")
+        for key in ("agent", "agent_id"):
+            if key in self._written and given and not for_agent:
+                self._problem(key, "has nothing to be sent; it goes with a prompt")
         if len(given) != 1 or given[0] not in self._said:
             return None
         value = self._said[given[0]]
@@ -124,14 +136,14 @@ class _Reader:
             case "command":
                 return Command(value)
             case _:
-                return Prompt(value, self._agent())
+                return Prompt(value, *self._agent())
 
-    def _builtin(self, name: str) -> Builtin | None:
-        known = sorted(CHORES | NEEDS_AGENT)
-        if name in known:
-            if name in NEEDS_AGENT:
-                self._agent()
+    def _builtin(self, name: str) -> Builtin | BuiltinPrompt | None:
+        if name in NEEDS_AGENT:
+            return BuiltinPrompt(name, *self._agent())
+        if name in CHORES:
             return Builtin(name)
+        known = sorted(CHORES | NEEDS_AGENT)
         close = nearest(name, known)
         allowed = f"did you mean {quoted(close)}?" if close else f"there are: {', '.join(known)}"
         self._problem("action", f"is {quoted(name)}, which does not come built in; {allowed}")
@@ -152,16 +164,22 @@ class _Reader:
         self._problem("handler", text)
         return None
 
-    def _agent(self) -> str:
-        agent: str = self._said.get("agent", DEFAULT_AGENT)
-        known = (
-            [*self._around.agents] if DEFAULT_AGENT in self._around.agents else [DEFAULT_AGENT, *self._around.agents]
-        )
-        if agent not in known:
-            close = nearest(agent, known)
+    def _agent(self) -> tuple[str, str | None]:
+        """The agent's name, and the id that its Letta server knows it by where the task says that."""
+        name: str = self._said.get("agent", DEFAULT)
+        agent_id: str | None = self._said.get("agent_id")
+        agent = self._around.agents.get(name)
+        if agent is None:
+            known = list(self._around.agents)
+            close = nearest(name, known)
             allowed = f"did you mean {quoted(close)}?" if close else f"there are: {', '.join(known)}"
-            self._problem("agent", f"is {quoted(agent)}, which is no agent; {allowed}")
-        return agent
+            self._problem("agent", f"is {quoted(name)}, which is no agent; {allowed}")
+        elif agent.kind is AgentKind.LETTA and agent_id is None and agent.agent_id is None:
+            text = f'is missing; give it here or as agent_id of [agents.{name}], like agent_id = "agent-…"'
+            self._problem("agent_id", text)
+        elif agent.kind is not AgentKind.LETTA and agent_id is not None:
+            self._problem("agent_id", f"belongs to agents of Letta; {quoted(name)} is none, take it out")
+        return name, agent_id
 
     # --- when ---
 
@@ -257,7 +275,7 @@ class _Reader:
         said, agent = self._said, needs_agent(action)
         values = {key: said[key] for key in _PLAIN if key in said}
         if agent:
-            values = {"lane": AGENT_LANE} | values | {"enabled": False}
+            values = {"lane": AGENT_LANE} | values
         return TaskConfig(
             name=self._name,
             action=action,

@@ -48,10 +48,6 @@ class StatusSource:
         self.board = TaskBoard(scheduler, clock)
 
     def supervisor(self) -> dict[str, Any]:
-        unserved = self.config.unserved
-        notes = (
-            [f"tasks for agents are configured but not run by this version: {', '.join(unserved)}"] if unserved else []
-        )
         return {
             "state": self.state,
             "pid": os.getpid(),
@@ -60,7 +56,7 @@ class StatusSource:
             "vault": str(self.config.vault),
             "dry_run": self.config.dry_run,
             "scheduler": self._scheduler.state,
-            "problems": self._problems.lines() + self._dry_run_mismatches() + notes,
+            "problems": self._problems.lines() + self._dry_run_mismatches(),
         }
 
     def _dry_run_mismatches(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from orchestrator.config.model import Action, Builtin, Command, Handler, Prompt
+from orchestrator.config.model import Action, Builtin, BuiltinPrompt, Command, Handler, Prompt
 from orchestrator.schedule import when
 from orchestrator.schedule.runs import Phase, Run, precise
 from orchestrator.schedule.scheduler import View
@@ -48,3 +48,5 @@ def _in_words(action: Action) -> str:
             return " ".join(argv)
         case Prompt(agent=agent):
             return f"prompt to {agent}"
+        case BuiltinPrompt(name=name, agent=agent):
+            return f"{name}, by {agent}"

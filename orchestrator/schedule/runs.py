@@ -44,14 +44,43 @@ class Phase(StrEnum):
     FINISHED = "finished"
 
 
+class HoldKind(StrEnum):
+    """Why an agent takes no prompts for a while."""
+
+    LIMIT = "limit"  # its usage limit is reached; mostly it says until when
+    LOGIN = "login"  # it does not know us
+    CREDIT = "credit"  # its account is empty
+    NETWORK = "network"  # it cannot be reached from here
+    BUSY = "busy"  # its servers are overloaded or out of order
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """An agent takes no prompts for a while: that is no failure of the prompt, which waits.
+
+    `why`: one line for a person, with what to do. `until`: when it takes some again, aware UTC, where that is known.
+    """
+
+    kind: HoldKind
+    why: str
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one attempt: success, failure, timeout, or skipped with the reason in `error`."""
+    """What came of one attempt: success, failure, timeout, or skipped with the reason in `error`.
+
+    `details`: what an agent told beside its answer, as JSON knows it. `hold`: the agent has not taken the prompt.
+    `final`: another attempt must not be made, whatever the task's `retry` says.
+    """
 
     outcome: Outcome
     output: str = ""
     error: str | None = None
     cost_usd: float | None = None
+    details: Mapping[str, Any] | None = None
+    hold: Hold | None = None
+    final: bool = False
 
 
 @dataclass(slots=True)
@@ -72,7 +101,8 @@ class Run:
     duration: float | None = None
     output: str = ""
     error: str | None = None
-    cost_usd: float | None = None
+    cost_usd: float | None = None  # of all attempts together
+    details: Mapping[str, Any] | None = None  # of the last attempt, see Result
 
     def as_json(self) -> dict[str, Any]:
         """Give the contract's object of `history --json` and `run`."""
@@ -88,6 +118,7 @@ class Run:
             "output": self.output,
             "error": self.error,
             "cost_usd": self.cost_usd,
+            "details": self.details,
         }
 
 

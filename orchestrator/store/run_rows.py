@@ -1,5 +1,6 @@
 """PURE. Runs and tasks' states as rows of the database, and back."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -10,7 +11,7 @@ Row = tuple[Any, ...]
 
 RUN_COLUMNS: Final = (
     "run_id, task, slot, trigger, phase, attempts, retries, started_at, retry_at, dry_run, "
-    "outcome, ended_at, duration, cost_usd, error, output"
+    "outcome, ended_at, duration, cost_usd, error, details, output"
 )
 STATE_COLUMNS: Final = "name, handled_until, schedule, enabled, successes, ever_run"
 
@@ -45,6 +46,7 @@ def run_row(run: Run, now: datetime) -> Row:
         run.duration,
         run.cost_usd,
         None if run.error is None else _storable(run.error),
+        None if run.details is None else json.dumps(run.details),
         _storable(run.output),
     )
 
@@ -52,7 +54,7 @@ def run_row(run: Run, now: datetime) -> Row:
 def run_of(row: Sequence[Any]) -> Run:
     """Raise ValueError, TypeError or OverflowError when no version of aiemp wrote the row."""
     run_id, task, slot, trigger, phase, attempts, retries, started_at, retry_at, dry_run = row[:10]
-    outcome, _, duration, cost_usd, error, output = row[10:]
+    outcome, _, duration, cost_usd, error, details, output = row[10:]
     return Run(
         run_id=run_id,
         task=task,
@@ -69,6 +71,7 @@ def run_of(row: Sequence[Any]) -> Run:
         output=output,
         error=error,
         cost_usd=cost_usd,
+        details=None if details is None else json.loads(details),
     )
 
 

@@ -29,7 +29,8 @@ _SAVE: Final = f"""
     INSERT OR IGNORE INTO runs ({RUN_COLUMNS}) VALUES ({_PLACES}) ON CONFLICT (run_id) DO UPDATE SET
     phase = excluded.phase, attempts = excluded.attempts, retries = excluded.retries, started_at = excluded.started_at,
     retry_at = excluded.retry_at, outcome = excluded.outcome, ended_at = excluded.ended_at,
-    duration = excluded.duration, cost_usd = excluded.cost_usd, error = excluded.error, output = excluded.output
+    duration = excluded.duration, cost_usd = excluded.cost_usd, error = excluded.error, details = excluded.details,
+    output = excluded.output
 """
 _RELEASE: Final = "DELETE FROM runs WHERE run_id = ? AND attempts = 0 AND phase <> 'finished'"
 _SELECT: Final = f"SELECT {RUN_COLUMNS} FROM runs"

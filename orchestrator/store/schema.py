@@ -94,4 +94,16 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         value TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE runs ADD COLUMN details TEXT;  -- JSON: what an agent told beside its answer
+    -- What attempts have cost, apart from their runs: those are forgotten after a while, and may span a midnight.
+    CREATE TABLE costs (
+        id TEXT PRIMARY KEY,        -- of the attempt
+        at INTEGER NOT NULL,
+        agent TEXT NOT NULL,
+        task TEXT NOT NULL,
+        cost_usd REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX costs_by_time ON costs (at, agent, task, cost_usd);
+    """,
 )

@@ -23,6 +23,7 @@ handler_packages = ["mine"]
 [tasks.configured]
 command = ["x"]
 [agents.companion]
+agent_id = "agent-1"
 kind = "letta"
 """
 DO: dict[str, Any] = {"command": ["x"]}
@@ -112,7 +113,6 @@ def test_a_text_comes_back_as_it_was(state: str, config: Config, prompt: str) ->
     write(state, "p", {"prompt": prompt, "agent": "companion"}, config)
     (task,) = added.load_all(state, config).tasks
     assert task.action == Prompt(prompt, "companion")
-    assert not task.enabled  # this version does not run it
     assert added.settings(state, "p")["prompt"] == prompt
 
 

@@ -11,8 +11,11 @@ import pytest
 from orchestrator.config import schema
 from orchestrator.config.load import load
 from orchestrator.config.model import (
+    AgentConfig,
+    AgentKind,
     Backoff,
     Builtin,
+    BuiltinPrompt,
     CatchUp,
     Command,
     Config,
@@ -20,6 +23,7 @@ from orchestrator.config.model import (
     Handler,
     Launch,
     LogsConfig,
+    McpServer,
     Overlap,
     Policy,
     Priority,
@@ -49,7 +53,10 @@ def write(tmp_path: Path) -> Write:
 
 def test_an_empty_file_is_all_defaults(write: Write, tmp_path: Path) -> None:
     assert load(write(""), environ={"TZ": "Asia/Tokyo"}) == Config(
-        file=tmp_path / "supervisor.toml", vault=tmp_path / "vault", timezone="Asia/Tokyo"
+        file=tmp_path / "supervisor.toml",
+        vault=tmp_path / "vault",
+        timezone="Asia/Tokyo",
+        agents={"claude": AgentConfig("claude")},
     )
 
 
@@ -158,10 +165,35 @@ base_url = "http://localhost:8283"
 agent_id = "agent-1"
 api_key_env = "LETTA_API_KEY"
 
+[mcp.time]
+command = ["mcp-server-time"]
+env = { B = "$HOME", A = "1" }
+
+[mcp.search]
+url = "https://example.com/mcp"
+headers = { Authorization = "Bearer x" }
+timeout = "5s"
+
+[mcp.off]
+url = "https://example.com/mcp"
+enabled = false
+
 [approvals.actions]
 send = ["send-mail"]
 post = "linkedin_post"
 """
+
+
+AGENTS = {
+    "claude": AgentConfig("claude", allowed_tools=("Read", "Edit")),
+    "companion": AgentConfig(
+        "companion", AgentKind.LETTA, base_url="http://localhost:8283", agent_id="agent-1", api_key_env="LETTA_API_KEY"
+    ),
+}
+SERVERS = {
+    "time": McpServer("time", ("mcp-server-time",), env=(("A", "1"), ("B", "$HOME"))),
+    "search": McpServer("search", url="https://example.com/mcp", headers=(("Authorization", "Bearer x"),), timeout=5.0),
+}
 
 
 def test_every_key_of_the_contract_is_taken(write: Write, tmp_path: Path) -> None:
@@ -202,15 +234,17 @@ def test_every_key_of_the_contract_is_taken(write: Write, tmp_path: Path) -> Non
                 "weekly", Handler("handlers.daily", "run", tmp_path), Calendar((time(0),), frozenset({0, 6}))
             ),
             "last": TaskConfig("last", Handler("mine", "run", None), Calendar((time(0),), month_day="last")),
-            "every": TaskConfig(
-                "every", Prompt("p", "companion"), Every(900.0), lane="agent", retry=Retry(max=1), enabled=False
-            ),
+            "every": TaskConfig("every", Prompt("p", "companion"), Every(900.0), lane="agent", retry=Retry(max=1)),
             "cron": TaskConfig(
-                "cron", Builtin("morning_triage"), Cron("0 0 * * *"), lane="agent", retry=Retry(max=1), enabled=False
+                "cron",
+                BuiltinPrompt("morning_triage", "claude"),
+                Cron("0 0 * * *"),
+                lane="agent",
+                retry=Retry(max=1),
             ),
         },
-        unserved=("every", "cron"),
-        agents=("claude", "companion"),
+        agents=AGENTS,
+        mcp=SERVERS,
         watchers={
             "zeta": WatcherConfig(
                 name="zeta",
@@ -257,11 +291,12 @@ def test_the_schema_and_the_model_have_the_same_keys() -> None:
     assert set(schema.WATCHER.keys) == watcher
     assert set(schema.BACKOFF.keys) == names(Backoff)
     assert set(schema.CRASH_LOOP.keys) == names(CrashLoop)
-    settings = names(Config) - {"file", "watchers", "scheduler", "tasks", "unserved", "agents"}
+    settings = names(Config) - {"file", "watchers", "scheduler", "tasks", "agents", "mcp"}
     assert set(schema.SUPERVISOR.keys) == settings | {"crash_loop"}
     assert set(schema.SCHEDULER.keys) == names(SchedulerConfig)
     assert set(schema.RETRY.keys) == names(Retry)
-    when, what = {"frequency", "at", "days", "day", "every", "cron"}, {"handler", "command", "prompt", "agent"}
+    when = {"frequency", "at", "days", "day", "every", "cron"}
+    what = {"handler", "command", "prompt", "agent", "agent_id"}
     assert set(schema.TASK.keys) - when - what == names(TaskConfig) - {"name", "schedule", "added"}
 
 

@@ -12,7 +12,7 @@ from orchestrator.actions.names import CHORES, NEEDS_AGENT
 from orchestrator.config import schema
 from orchestrator.config.check import check
 from orchestrator.config.load import load
-from orchestrator.config.model import Builtin, Command, Config, Handler, Prompt, Retry, TaskConfig
+from orchestrator.config.model import Builtin, BuiltinPrompt, Command, Config, Handler, Prompt, Retry, TaskConfig
 from orchestrator.config.tasks import Around, needs_agent, read
 from orchestrator.errors import ConfigInvalid
 from orchestrator.schedule.when import Calendar, Cron, Every, Hourly, Manual, Once, Schedule
@@ -144,9 +144,13 @@ def test_what(tmp_path: Path) -> None:
     assert task(tmp_path, 'handler = "their.jobs:run"', text).action == Handler("their.jobs", "run", None)
     assert task(tmp_path, 'prompt = "hi"').action == Prompt("hi", "claude")
     assert task(tmp_path, 'prompt = "hi"\nagent = "claude"').action == Prompt("hi", "claude")
-    assert task(tmp_path, 'prompt = "hi"\nagent = "b"', '[agents.b]\nkind = "letta"').action == Prompt("hi", "b")
-    for name in CHORES | NEEDS_AGENT:
+    letta = '[agents.b]\nkind = "letta"\n'
+    assert task(tmp_path, 'prompt = "hi"\nagent = "b"', letta + 'agent_id = "x"').action == Prompt("hi", "b")
+    assert task(tmp_path, 'prompt = "hi"\nagent = "b"\nagent_id = "y"', letta).action == Prompt("hi", "b", "y")
+    for name in CHORES:
         assert task(tmp_path, f'action = "{name}"').action == Builtin(name)
+    for name in NEEDS_AGENT:
+        assert task(tmp_path, f'action = "{name}"').action == BuiltinPrompt(name, "claude")
 
 
 ONE = "exactly one of action, handler, command, prompt is needed"
@@ -185,6 +189,9 @@ ONE = "exactly one of action, handler, command, prompt is needed"
             'action = "morning_triage"\nagent = "xyz"',
             'tasks.a.agent: is "xyz", which is no agent; there are: claude, comp',
         ),
+        ('prompt = "x"\nagent = "companion"', "tasks.a.agent_id: is missing; give it here or as agent_id of [agents.c"),
+        ('prompt = "x"\nagent_id = "y"', 'tasks.a.agent_id: belongs to agents of Letta; "claude" is none, take it out'),
+        ('command = ["x"]\nagent_id = "y"', "tasks.a.agent_id: has nothing to be sent; it goes with a prompt"),
         ('command = ["x"]\nagent = "claude"', "tasks.a.agent: has nothing to be sent; it goes with a prompt"),
         ('action = "iteration"\nagent = "claude"', "tasks.a.agent: has nothing to be sent; it goes with a prompt"),
         ('command = "x y"', 'tasks.a.command: is one string; a list of words is needed, no shell reads it: ["x", "y"]'),
@@ -197,12 +204,10 @@ def test_what_is_wrong_with_what(tmp_path: Path, text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("action", ['prompt = "x"', 'action = "morning_triage"'])
-def test_what_needs_an_agent_is_valid_but_not_run_by_this_version(tmp_path: Path, action: str) -> None:
-    off = f"[tasks.b]\n{action}\nenabled = false\nlane = 'l'\nretry.max = 5"
-    config = loaded(tmp_path, f"[tasks.a]\n{action}\n{off}\n[tasks.c]\n{DO}")
+def test_what_needs_an_agent_shares_a_lane(tmp_path: Path, action: str) -> None:
+    other = f"[tasks.b]\n{action}\nlane = 'l'\nretry.max = 5"
+    config = loaded(tmp_path, f"[tasks.a]\n{action}\n{other}\n[tasks.c]\n{DO}")
     a, b, c = config.tasks.values()
-    assert config.unserved == ("a",)
-    assert [a.enabled, b.enabled, c.enabled] == [False, False, True]
     assert [a.lane, b.lane, c.lane] == ["agent", "l", None]
     assert [a.retry.max, b.retry.max, c.retry.max] == [1, 5, 3]
     assert [needs_agent(each.action) for each in (a, b, c)] == [True, True, False]
@@ -305,3 +310,24 @@ def test_any_tables_become_tasks_or_problems(tables: dict[str, dict[str, Any]]) 
     for problem in more:
         assert problem.path[:2] in {("tasks", name) for name in tables}
         assert "; " in problem.text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[agents.a]\nkind = "gpt"', 'agents.a.kind: is "gpt"; allowed: claude, letta, command'),
+        ('[agents.a]\nkind = "command"', 'agents.a.command: is missing; kind = "command" needs one'),
+        (
+            '[agents.a]\nkind = "letta"\ncommand = ["x"]',
+            'agents.a.command: does not go with kind = "letta"; it belongs',
+        ),
+        ('[agents.a]\nbase_url = "http://x"', 'agents.a.base_url: does not go with kind = "claude"; it belongs to "l'),
+        ("[mcp.a]", "mcp.a: is reached by exactly one of command and url"),
+        ('[mcp.a]\ncommand = ["x"]\nurl = "http://x"', "mcp.a: is reached by exactly one of command and url"),
+        ('[mcp.a]\nurl = "http://x"\nenv = { A = "b" }', "mcp.a.env: does not go with url; take it out"),
+        ('[mcp.a]\ncommand = ["x"]\nheaders = { A = "b" }', "mcp.a.headers: does not go with command; take it out"),
+    ],
+)
+def test_what_is_wrong_with_agents_and_servers(tmp_path: Path, text: str, said: str) -> None:
+    (found,) = problems(tmp_path, text)
+    assert found.startswith(said)

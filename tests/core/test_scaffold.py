@@ -13,6 +13,7 @@ from orchestrator.actions import names
 from orchestrator.config.load import load
 from orchestrator.config.model import (
     Builtin,
+    BuiltinPrompt,
     Launch,
     LogsConfig,
     Policy,
@@ -155,7 +156,8 @@ def test_the_usual_schedule(tmp_path: Path) -> None:
         "linkedin_post": Calendar((time(9, 30),), frozenset({0, 2, 4})),
         "weekly_audit_prep": Calendar((time(22),), frozenset({6})),
     }
-    assert all(task.action == Builtin(name) and task.description for name, task in tasks.items())
+    assert all(task.action in (Builtin(name), BuiltinPrompt(name, "claude")) for name, task in tasks.items())
+    assert all(task.description for task in tasks.values())
     assert {name for name, task in tasks.items() if not task.enabled} == names.NEEDS_AGENT
     assert {name for name, task in tasks.items() if task.enabled} == names.CHORES - {"iteration"}
 

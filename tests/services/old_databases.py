@@ -56,6 +56,18 @@ INSERT INTO settings VALUES ('scheduler.paused', 'yes');
 PRAGMA user_version = 2;
 """
 )
+# Version 3, which brought agents, added these.
+VERSION_3 = (
+    VERSION_2
+    + """
+ALTER TABLE runs ADD COLUMN details TEXT;
+CREATE TABLE costs (id TEXT PRIMARY KEY, at INTEGER NOT NULL, agent TEXT NOT NULL, task TEXT NOT NULL,
+                    cost_usd REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX costs_by_time ON costs (at, agent, task, cost_usd);
+INSERT INTO costs VALUES ('done 1', 1767323046500000, 'claude', 'report', 0.25);
+PRAGMA user_version = 3;
+"""
+)
 OLD_STATE = TaskState(
     "report", datetime(2026, 1, 2, 3, 5, 45, tzinfo=UTC), "daily 03:04", enabled=False, successes=7, ever_run=True
 )

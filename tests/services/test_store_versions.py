@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from old_databases import NOW, OLD_PROCESS, OLD_STATE, VERSION_1, VERSION_2, Problems, old_file, opened
+from old_databases import NOW, OLD_PROCESS, OLD_STATE, VERSION_1, VERSION_2, VERSION_3, Problems, old_file, opened
 
 from orchestrator.events import SupervisorChanged
 from orchestrator.schedule.runs import Outcome, Phase, Run, Trigger
@@ -69,7 +69,8 @@ async def test_a_file_of_version_2_opens_with_everything_in_it(tmp_path: Path) -
 
 def test_what_the_tests_call_a_version_is_what_its_steps_make(tmp_path: Path) -> None:
     made = sqlite3.connect(":memory:")
-    for number, (step, written) in enumerate(zip(MIGRATIONS, (VERSION_1, VERSION_2), strict=True), start=1):
+    versions = VERSION_1, VERSION_2, VERSION_3
+    for number, (step, written) in enumerate(zip(MIGRATIONS, versions, strict=True), start=1):
         made.executescript(step)
         old_file(path := tmp_path / f"{number}.db", written)
         there = sqlite3.connect(path)
