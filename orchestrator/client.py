@@ -19,6 +19,7 @@ supervisor.toml. What goes wrong is raised as an orchestrator.errors.UserError:
 from __future__ import annotations
 
 import os
+from datetime import date, time
 from typing import Any
 
 from orchestrator.control.client import Client, InvalidTask
@@ -56,6 +57,17 @@ class TaskClient:
 
     def register(self, name: str, **settings: Any) -> Record:
         """Add a task and give it as it is now. It is kept in the vault, and outlives the daemon.
+
+        Every key of a [tasks.NAME] table is a setting, so a prompt may be scheduled too, here with its first slot at
+        `start_at` and all others counted from there:
+
+            tasks.register("inbox", prompt="Sort /Inbox.", every="2h", start_at="2026-12-01T08:00", agent="claude")
+            tasks.register("ask", prompt="Any news?", frequency="once", at="2026-12-24T18:00", max_runs=1,
+                           agent="companion", agent_id="agent-…", retry={"max": 3, "initial": "1m"})
+
+        `agent` is one of the configuration's [agents.*] (claude, if not given), `agent_id` one of a Letta server's.
+        Times of `at` and `start_at` may be datetimes; without an offset they are in the configuration's timezone.
+        With max_runs=1 the second prompt is disabled once it has succeeded; after failures it stays, for `run_now`.
 
         Raises InvalidTask for settings that make no task, UserError when the name exists.
         """
@@ -130,4 +142,11 @@ def _record(answer: Record, key: str) -> Record:
 
 
 def _written(settings: Record) -> Record:
-    return {key: value for key, value in settings.items() if value is not None}
+    return {key: _plain(value) for key, value in settings.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """Dates and times as text, which JSON has no others for."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return value.isoformat() if isinstance(value, (date, time)) else value

@@ -35,6 +35,7 @@ VERBS = {
     "shutdown": (_HERE + "shutdown", "stop the daemon and all it runs, and wait until it is gone"),
     "completion": (_HERE + "completion", "print the completion script for a shell"),
     "_names": (_HERE + "completion", "the names of the watchers, for completion scripts"),
+    "_agents": (_HERE + "completion", "the names of the agents, for completion scripts"),
     "_tasks": (_HERE + "completion", "the names of the tasks, for completion scripts"),
 }
 

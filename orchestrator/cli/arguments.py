@@ -1,5 +1,5 @@
 """Arguments that several verbs take, and the way from them to the daemon."""
-# ruff: noqa: PTH100, PTH109, PTH112  pathlib's import would cost `aiempctl status` a tenth of its time
+# ruff: noqa: PTH100, PTH109, PTH112, PTH118  pathlib's import would cost `aiempctl status` a tenth of its time
 
 from __future__ import annotations
 
@@ -107,6 +107,10 @@ def find_vault(args: Namespace) -> str:
             raise Unreachable(f"there is no vault at {args.vault}")
         vault: str = os.path.abspath(args.vault)
         return vault
+    # An agent or a watcher that asks means the daemon that it was started by, whatever configuration lies about here.
+    ours = os.environ.get("AIEMP_VAULT", "")
+    if args.config is None and ours and os.path.isdir(os.path.join(ours, ".aiemp")):
+        return os.path.abspath(ours)
     from orchestrator.config.find import vault_of  # noqa: PLC0415  not needed with --vault
 
     return vault_of(find_config(args))

@@ -1,4 +1,4 @@
-"""`aiempctl completion`: scripts that complete both programs' verbs, options, watchers' and tasks' names.
+"""`aiempctl completion`: scripts that complete both programs' verbs, options, watchers', tasks' and agents' names.
 
 What can be completed is read off the verbs' own declarations, so the scripts know every option that the programs do.
 """
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from orchestrator.cli.program import Arguments, Program
 
 _SHELLS = {"bash": bash, "fish": fish, "zsh": zsh}
+_WHAT = {"_names": "watchers", "_tasks": "tasks", "_agents": "agents"}
+_DEFAULT_AGENT = "claude"  # there without being configured
 _QUICK = 1.0  # seconds that someone who pressed Tab waits at most
 
 
@@ -73,19 +75,19 @@ def _kind(declared: dict[str, Any]) -> Kind:
         return "tasks" if repeats else "task"
     if metavar == "NAME":
         return "names" if repeats else "anything"  # a single one is new, and only its inventor knows it
-    return {"FILE": "files", "DIR": "folders"}.get(str(metavar), "anything")
+    return {"FILE": "files", "DIR": "folders", "AGENT": "agents"}.get(str(metavar), "anything")
 
 
 def names(args: Namespace) -> int:
-    """The watchers' or tasks' names, a line each, from the daemon or else from disk; nothing when neither answers."""
-    what = "watchers" if args.verb == "_names" else "tasks"
+    """The names of what the verb asks for, a line each, from the daemon or else from disk; none if neither answers."""
+    what = _WHAT[args.verb]
     try:
         with Client(find_vault(args), timeout=_QUICK) as daemon:
             found = [str(each.get("name")) for each in records(daemon.call("status"), what)]
     except UserError:
         found = list(configured(args, what))
-        if what == "tasks":
-            found += [name for name in _added(args) if name not in found]
+        more = _added(args) if what == "tasks" else [_DEFAULT_AGENT] if what == "agents" else []
+        found += [name for name in more if name not in found]
     for name in found:
         if name.isprintable() and " " not in name:
             print(name)
@@ -103,4 +105,4 @@ def _added(args: Namespace) -> list[str]:
         return []
 
 
-VERBS = {"completion": (declare, completion), "_names": (vault_options, names), "_tasks": (vault_options, names)}
+VERBS = {"completion": (declare, completion), **dict.fromkeys(_WHAT, (vault_options, names))}

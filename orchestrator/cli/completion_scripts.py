@@ -13,7 +13,9 @@ TYPE_CHECKING = False  # see program.py
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Kind = str | list[str]  # names (of watchers), tasks, task, files, folders, anything, or the words to choose from
+Kind = (
+    str | list[str]
+)  # names (of watchers), tasks, task, agents, files, folders, anything, or the words to choose from
 Option = tuple[list[str], Kind | None, str]  # flags, the kind of the value if it takes one, help
 Verb = tuple[str, str, list[Option], list[Kind]]  # verb, help, options, what stands at each place after it
 Grammar = tuple[str, list[Verb]]  # the program's name, its verbs
@@ -25,7 +27,12 @@ _EARLY: list[Option] = [  # what may stand before a verb
     (["--vault"], "folders", "the vault"),
 ]
 
-_ASKED = {"names": "_names", "tasks": "_tasks", "task": "_tasks"}  # the hidden verbs that print them
+_ASKED = {
+    "names": "_names",
+    "tasks": "_tasks",
+    "task": "_tasks",
+    "agents": "_agents",
+}  # the hidden verbs that print them
 
 
 def _with_value(verbs: list[Verb]) -> list[str]:
@@ -92,7 +99,7 @@ def _bash(kind: Kind) -> str:
 
 _BASH_COMMON = r"""
 # Reads the line: the word to complete, the option before it, the verb, how many words follow that, and the options
-# for `_names` and `_tasks`.
+# for the hidden verbs that print names.
 _aiemp_line() {
     local i word
     COMPREPLY=() _aiemp_cur=${COMP_WORDS[COMP_CWORD]} _aiemp_prev= _aiemp_verb= _aiemp_place=-1 _aiemp_which=()
@@ -173,7 +180,7 @@ def _zsh(kind: Kind) -> str:
 
 _ZSH_COMMON = r"""
 # Reads the line: the word to complete, the option before it, the verb, how many words follow that, and the options
-# for `_names` and `_tasks`.
+# for the hidden verbs that print names.
 _aiemp_line() {
     local i
     cur=$PREFIX prev= verb= place=-1 which=()

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from orchestrator.cli.program import Arguments
 
-_NARROW = [heading for heading in RUN_HEADINGS if heading not in {"TRIGGER", "ATTEMPTS", "RUN"}]
+_NARROW = ["STARTED", "TASK", "OUTCOME", "TOOK", "RESULT"]
+_NARROW_WITH_COST = ["STARTED", "TASK", "OUTCOME", "TOOK", "COST", "RESULT"]
 
 
 def declare(parser: Arguments) -> None:
@@ -34,7 +35,8 @@ def history(args: Namespace) -> int:
     if args.json:
         print(json.dumps(runs))
     else:
-        print_table(RUN_HEADINGS, [run_cells(each) for each in runs], nothing="no runs", narrow=_NARROW)
+        narrow = _NARROW_WITH_COST if any(each.get("cost_usd") for each in runs) else _NARROW
+        print_table(RUN_HEADINGS, [run_cells(each) for each in runs], nothing="no runs", narrow=narrow)
     return Exit.OK
 
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 TASK_HEADINGS = ["NAME", "STATE", "NEXT", "LAST", "SCHEDULE", "ACTION", "DETAILS"]
 IN_STATUS = 4  # how many of them `status` shows, and `tasks` on a narrow terminal
-RUN_HEADINGS = ["STARTED", "TASK", "OUTCOME", "TOOK", "TRIGGER", "ATTEMPTS", "RUN", "RESULT"]
-STATISTICS_HEADINGS = ["TASK", "RUNS", "SUCCESS", "P50", "P95", "COST"]
+RUN_HEADINGS = ["STARTED", "TASK", "OUTCOME", "TOOK", "COST", "TRIGGER", "ATTEMPTS", "RUN", "RESULT"]
+STATISTICS_HEADINGS = ["TASK", "RUNS", "SUCCESS", "P50", "P95", "COST", "TODAY", "MONTH"]
 NOTHING = "-"
 
 
@@ -44,9 +44,10 @@ def _last_run(run: Any, now: float) -> str:
 
 
 def _details(task: dict[str, Any]) -> str:
-    """What a run says of its progress, else what the task is for; and how many runs are left where they are counted."""
+    """Why it would not run now, what a run says of its progress or what the task is for, and how many runs are left."""
     left = task.get("runs_left")
     parts = [
+        visible(task.get("blocked") or ""),
         visible(task.get("status_text") or task.get("description") or ""),
         "" if left is None else f"{visible(left)} run{'' if left == 1 else 's'} left",
     ]
@@ -60,6 +61,7 @@ def run_cells(run: dict[str, Any]) -> list[str]:
         visible(run.get("task")),
         visible(run.get("outcome") or "under way"),
         _seconds(run.get("duration_seconds")),
+        _dollars(run.get("cost_usd")),
         visible(run.get("trigger")),
         visible(run.get("attempts")),
         visible(run.get("run_id")),
@@ -74,16 +76,23 @@ def first_line(text: object) -> str:
 
 def statistics_cells(statistics: dict[str, Any]) -> list[str]:
     """One task's statistics, in the order of STATISTICS_HEADINGS."""
-    rate, cost = statistics.get("success_rate"), statistics.get("cost_usd")
+    rate = statistics.get("success_rate")
     return [
         visible(statistics.get("task")),
         visible(statistics.get("runs")),
         f"{rate * 100:.1f}%" if isinstance(rate, (int, float)) else NOTHING,
         _seconds(statistics.get("p50_seconds")),
         _seconds(statistics.get("p95_seconds")),
-        f"${cost:.2f}" if isinstance(cost, (int, float)) and cost else NOTHING,
+        *(_dollars(statistics.get(key)) for key in ("cost_usd", "cost_today_usd", "cost_month_usd")),
     ]
 
 
 def _seconds(value: object) -> str:
     return took(value) if isinstance(value, (int, float)) else NOTHING
+
+
+def _dollars(value: object) -> str:
+    """`$0.40`, with more digits below a cent."""
+    if not isinstance(value, (int, float)) or not value:
+        return NOTHING
+    return f"${value:.2f}" if value >= 0.01 else f"${value:.4f}"

@@ -46,7 +46,8 @@ def tasks(args: Namespace) -> int:
         print(json.dumps(found))
     else:
         rows = [task_cells(each, time.time()) for each in found]
-        notes = [f"{row[0]}: {row[-1]}" for each, row in zip(found, rows, strict=True) if each.get("status_text")]
+        notable = [bool(each.get("blocked") or each.get("status_text")) for each in found]
+        notes = [f"{row[0]}: {row[-1]}" for row, is_notable in zip(rows, notable, strict=True) if is_notable]
         print_table(TASK_HEADINGS, rows, nothing="no tasks", narrow=TASK_HEADINGS[:IN_STATUS], notes=notes)
     if unreachable is not None:
         raise unreachable

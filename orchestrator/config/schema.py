@@ -111,6 +111,7 @@ TASK: Final = Table(
         "day": values.day_of_month,
         "every": values.interval,
         "cron": values.text,
+        "start_at": values.start,
         "on_change": _globs,
         "debounce": _seconds,
         "after": _names,

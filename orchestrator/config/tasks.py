@@ -25,7 +25,7 @@ from orchestrator.config.model import (
 from orchestrator.config.references import check_references, check_twins
 from orchestrator.config.schema import DAYS
 from orchestrator.config.wording import quoted
-from orchestrator.schedule.when import Calendar, Cron, Every, Hourly, Manual, Once, Schedule
+from orchestrator.schedule.when import Calendar, Cron, Every, Hourly, Manual, Once, Schedule, Starting
 from orchestrator.vault.globs import OURS
 
 AGENT_LANE: Final = "agent"  # that every prompt shares unless it says otherwise
@@ -49,6 +49,7 @@ _BELONGS: Final = {
     "day": ("monthly",),
     "every": ("every",),
     "cron": ("cron",),
+    "start_at": ("hourly", *_BY_DAY, "every", "cron"),
 }
 # What a frequency can't do without.
 _NEEDS: Final = {
@@ -199,7 +200,10 @@ class _Reader:
         relevant = [key for key, frequencies in _BELONGS.items() if frequency in frequencies]
         if len(self.problems) > problems or any(key in self._written and key not in self._said for key in relevant):
             return None
-        return self._of(frequency)
+        found = self._of(frequency)
+        if "start_at" in self._said and isinstance(found, Every | Hourly | Calendar | Cron):
+            return Starting(found, self._said["start_at"])
+        return found
 
     def _frequency(self) -> str | None:
         """As written, or what the other keys make it; None when there is no telling."""

@@ -7,6 +7,7 @@ import math
 import re
 import signal
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from typing import Final, TypeVar
 
@@ -342,6 +343,17 @@ def _time(value: object) -> At:
     raise WrongValue(
         f"is {shown(value)}", 'a time is "08:00" or "08:00:30", ":15" for hourly, an ISO date-time for once, or a list'
     )
+
+
+def start(value: object) -> datetime:
+    """The moment from which a task fires; a date means its midnight."""
+    written = value if isinstance(value, str) else value.isoformat() if isinstance(value, date) else ""
+    with suppress(ValueError):
+        found = datetime.fromisoformat(written)
+        if 1970 <= found.year <= 9000:  # at either end of the calendar some zones have moments beyond it
+            return found
+    allowed = 'an ISO date-time of the years 1970 to 9000 is needed, like "2026-12-01T08:00"'
+    raise WrongValue(f"is {shown(value)}", allowed)
 
 
 def glob(value: object) -> str:

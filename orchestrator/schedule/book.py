@@ -118,7 +118,7 @@ class Book:
         """Give what is due of one entry; a next slot that lies a moment ahead counts as reached."""
         assert self._zone is not None  # noqa: S101  load() comes first
         config, lateness = entry.config, entry.config.max_lateness
-        if isinstance(config.schedule, when.Calendar) and not entry.state.ever_run:
+        if not entry.state.ever_run and isinstance(when.plain(config.schedule), when.Calendar):
             lateness = max(lateness, DAY)  # who was never run is due however long ago its time was today
         return when.due(
             config.schedule,

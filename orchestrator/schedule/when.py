@@ -27,12 +27,14 @@ __all__ = [
     "Manual",
     "Once",
     "Schedule",
+    "Starting",
     "describe",
     "due",
     "fingerprint",
     "first_seen",
     "next_slot",
     "note",
+    "plain",
     "slots",
 ]
 
@@ -90,7 +92,21 @@ class Cron:
     expression: str
 
 
-Schedule = Manual | Once | Every | Hourly | Calendar | Cron
+Regular = Every | Hourly | Calendar | Cron
+
+
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """As `schedule`, without any slot before `start`; a naive one is a wall-clock time of the zone asked in.
+
+    An Every has its first slot at `start` itself, and counts all others from there, whatever became of the earlier.
+    """
+
+    schedule: Regular
+    start: datetime
+
+
+Schedule = Manual | Once | Regular | Starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +139,8 @@ def next_slot(schedule: Schedule, zone: tzinfo, after: datetime, anchor: datetim
                 return start + max(1, (after - start) // step + 1) * step
             case Hourly() | Calendar() | Cron():
                 return _compiled(schedule).next_slot(zone, after)
+            case Starting(begun):
+                return next_slot(begun, zone, _since(schedule, zone, after))
     except OverflowError:
         return None
 
@@ -168,11 +186,16 @@ def first_seen(schedule: Schedule, zone: tzinfo, now: datetime) -> datetime:
 
     For a Calendar that had a slot on this local day already: just before the newest of these, which is due then.
     """
-    if isinstance(schedule, Calendar):
+    if isinstance(plain(schedule), Calendar):
         newest = _newest(schedule, zone, now - timedelta(days=2), now)  # no local day is longer than that
         if newest is not None and newest.astimezone(zone).date() == now.astimezone(zone).date():
             return newest - RESOLUTION
     return now
+
+
+def plain(schedule: Schedule) -> Schedule:
+    """The schedule without the moment that it starts at."""
+    return schedule.schedule if isinstance(schedule, Starting) else schedule
 
 
 def note(schedule: Schedule, zone: tzinfo, slot: datetime) -> str | None:
@@ -204,24 +227,49 @@ def fingerprint(schedule: Schedule, zone_name: str) -> str:
             return f"calendar {_clocks(times)} {''.join(map(str, sorted(weekdays)))} {month_day} {zone_name}"
         case Cron(expression):
             return f"cron {expression} {zone_name}"
+        case Starting(begun, start):
+            moment = start if start.tzinfo is None else start.astimezone(UTC)
+            return f"{fingerprint(begun, zone_name)} from {moment.isoformat()} {zone_name}"
 
 
 def describe(schedule: Schedule) -> str:
-    """The schedule in a person's words: `daily at 08:00`, `every 15 min`, `cron 0 9 * * 1-5`."""
+    """The schedule in a person's words: `daily at 08:00`, `every 15 min`, `cron 0 9 * * 1-5 from 2026-12-01`."""
     match schedule:
         case Manual():
             return "by hand"
         case Every():
             return f"every {_span(schedule.step // RESOLUTION)}"
         case Once(at):
-            moments = sorted(moment.isoformat(" ", "seconds" if moment.second else "minutes") for moment in at)
-            return f"once at {', '.join(moments)}"
+            return f"once at {', '.join(sorted(map(_moment, at)))}"
         case Hourly(times):
             return f"hourly at {', '.join(_clock(second)[2:] for second in _seconds(times))}"
         case Calendar(times):
             return f"{_which_days(schedule)} at {', '.join(map(_clock, _seconds(times)))}"
         case Cron(expression):
             return f"cron {expression}"
+        case Starting(begun, start):
+            midnight = start.tzinfo is None and start.time() == time()
+            return f"{describe(begun)} from {start.date().isoformat() if midnight else _moment(start)}"
+
+
+def _since(schedule: Starting, zone: tzinfo, after: datetime) -> datetime:
+    """From where to ask the schedule that starts, in place of `after`, for its slots after that.
+
+    That is just before the start or later; for an Every, which counts from there, one of its slots, or one interval
+    before the first.
+    """
+    start = _instant(schedule.start, zone)
+    if isinstance(schedule.schedule, Every):
+        step = schedule.schedule.step
+        return start + max(-1, (after - start) // step) * step
+    return max(after, start - RESOLUTION)
+
+
+def _instant(start: datetime, zone: tzinfo) -> datetime:
+    """In UTC; a wall-clock time that a new clock skipped is taken as if it had not."""
+    if start.tzinfo is None:
+        return first_instant(zone, start) or start.replace(tzinfo=zone).astimezone(UTC)
+    return start.astimezone(UTC)
 
 
 def _newest(schedule: Schedule, zone: tzinfo, after: datetime, until: datetime) -> datetime | None:
@@ -232,6 +280,8 @@ def _newest(schedule: Schedule, zone: tzinfo, after: datetime, until: datetime) 
     if isinstance(schedule, Every):
         count = (until - after) // schedule.step
         return after.astimezone(UTC) + count * schedule.step if count > 0 else None
+    if isinstance(schedule, Starting):
+        return _newest(schedule.schedule, zone, _since(schedule, zone, after), until)
 
     def slot_after(moment: datetime) -> datetime | None:
         slot = next_slot(schedule, zone, moment)
@@ -259,6 +309,8 @@ def _count(schedule: Schedule, zone: tzinfo, after: datetime, until: datetime) -
     """How many slots lie in (after, until], at most MANY; an `every` schedule counts from `after`."""
     if isinstance(schedule, Every):
         return min(MANY, (until - after) // schedule.step)
+    if isinstance(schedule, Starting):
+        return _count(schedule.schedule, zone, _since(schedule, zone, after), until)
     return sum(1 for _ in takewhile(lambda slot: slot <= until, islice(slots(schedule, zone, after), MANY)))
 
 
@@ -276,6 +328,8 @@ def _fixed_times(schedule: Schedule, start: datetime, end: datetime) -> Iterable
             return sorted(moment for moment in at if moment.tzinfo is None and start <= moment < end)
         case Calendar() | Cron() if not (pattern := _compiled(schedule)).every_real_minute:
             return pattern.between(start, end)
+        case Starting(begun):
+            return _fixed_times(begun, start, end)
         case _:
             return ()
 
@@ -309,6 +363,11 @@ def _clock(second: int) -> str:
     """A second of the day as `08:00`, or `08:00:30`."""
     minute = f"{second // 3600:02}:{second // 60 % 60:02}"
     return f"{minute}:{second % 60:02}" if second % 60 else minute
+
+
+def _moment(moment: datetime) -> str:
+    """A moment as `2026-11-20 08:00`, with seconds and offset where it has some."""
+    return moment.isoformat(" ", "seconds" if moment.second else "minutes")
 
 
 def _clocks(times: Iterable[time]) -> str:

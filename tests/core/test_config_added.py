@@ -15,7 +15,7 @@ from orchestrator.config import added
 from orchestrator.config.load import load
 from orchestrator.config.model import Command, Config, Handler, Prompt, TaskConfig
 from orchestrator.errors import ConfigInvalid, UserError
-from orchestrator.schedule.when import Calendar, Cron, Once
+from orchestrator.schedule.when import Calendar, Cron, Every, Once, Starting
 
 CONFIGURED = """
 [scheduler]
@@ -193,15 +193,18 @@ def test_remove_and_settings_of_what_is_not_there(state: str) -> None:
 def test_dates_written_by_hand_are_given_as_text(state: str, config: Config) -> None:
     put(state, "a", '[tasks.a]\ncommand = ["x"]\nfrequency = "once"\nat = [2026-12-24T18:00:00Z]')
     put(state, "b", '[tasks.b]\ncommand = ["x"]\nfrequency = "daily"\nat = 08:00:00')
+    put(state, "c", '[tasks.c]\ncommand = ["x"]\nevery = "1h"\nstart_at = 2026-12-24')
     assert added.settings(state, "a")["at"] == ["2026-12-24T18:00:00+00:00"]
     assert added.settings(state, "b")["at"] == "08:00:00"
+    assert added.settings(state, "c")["start_at"] == "2026-12-24"
     before = added.load_all(state, config)
-    for name in "ab":
+    for name in "abc":
         write(state, name, added.settings(state, name), config)
     assert added.load_all(state, config) == before
-    once, daily = before.tasks
+    once, daily, hourly = before.tasks
     assert daily.schedule == Calendar((time(8),))
     assert once.schedule == Once((datetime(2026, 12, 24, 18, tzinfo=UTC),))
+    assert hourly.schedule == Starting(Every(3600.0), datetime(2026, 12, 24))  # noqa: DTZ001  of a zone yet to be named
 
 
 def test_a_configured_name_wins(state: str, config: Config) -> None:

@@ -295,7 +295,7 @@ def test_the_schema_and_the_model_have_the_same_keys() -> None:
     assert set(schema.SUPERVISOR.keys) == settings | {"crash_loop"}
     assert set(schema.SCHEDULER.keys) == names(SchedulerConfig)
     assert set(schema.RETRY.keys) == names(Retry)
-    when = {"frequency", "at", "days", "day", "every", "cron"}
+    when = {"frequency", "at", "days", "day", "every", "cron", "start_at"}
     what = {"handler", "command", "prompt", "agent", "agent_id"}
     assert set(schema.TASK.keys) - when - what == names(TaskConfig) - {"name", "schedule", "added"}
 

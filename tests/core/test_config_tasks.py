@@ -15,7 +15,7 @@ from orchestrator.config.load import load
 from orchestrator.config.model import Builtin, BuiltinPrompt, Command, Config, Handler, Prompt, Retry, TaskConfig
 from orchestrator.config.tasks import Around, needs_agent, read
 from orchestrator.errors import ConfigInvalid
-from orchestrator.schedule.when import Calendar, Cron, Every, Hourly, Manual, Once, Schedule
+from orchestrator.schedule.when import Calendar, Cron, Every, Hourly, Manual, Once, Schedule, Starting
 
 DO = 'command = ["x"]\n'
 EVERY_DAY = frozenset(range(7))
@@ -63,6 +63,17 @@ def problems(folder: Path, text: str) -> list[str]:
         ('every = "15m"', Every(900.0)),
         ('frequency = "cron"\ncron = "0 9 * * 1-5"', Cron("0 9 * * 1-5")),
         ('cron = "@weekly"', Cron("0 0 * * 0")),
+        ('every = "15m"\nstart_at = "2026-12-01T08:00"', Starting(Every(900.0), datetime(2026, 12, 1, 8))),  # noqa: DTZ001  naive it is
+        ('every = "15m"\nstart_at = 2026-12-01', Starting(Every(900.0), datetime(2026, 12, 1))),  # noqa: DTZ001  as above
+        ('frequency = "daily"\nstart_at = "2026-12-01"', Starting(Calendar((time(0),)), datetime(2026, 12, 1))),  # noqa: DTZ001  as above
+        (
+            'cron = "@daily"\nstart_at = 2026-12-01T08:00:00Z',
+            Starting(Cron("0 0 * * *"), datetime(2026, 12, 1, 8, tzinfo=UTC)),
+        ),
+        (
+            'frequency = "hourly"\nstart_at = 2026-12-01T08:00:00Z',
+            Starting(Hourly((time(0),)), datetime(2026, 12, 1, 8, tzinfo=UTC)),
+        ),
     ],
 )
 def test_when(tmp_path: Path, text: str, meant: Schedule) -> None:
@@ -105,6 +116,19 @@ def test_when(tmp_path: Path, text: str, meant: Schedule) -> None:
         (
             'at = "08:00"',
             'tasks.a.frequency: is missing; `at` belongs to "once", "hourly", "daily", "weekdays", "mwf", ',
+        ),
+        (
+            'frequency = "once"\nat = "2026-12-24T18:00"\nstart_at = "2026-12-01"',
+            'tasks.a.start_at: does not go with frequency = "once"; it belongs to "hourly", "daily", ',
+        ),
+        (
+            'frequency = "manual"\nstart_at = "2026-12-01"',
+            'tasks.a.start_at: does not go with frequency = "manual"; it belongs to "hourly", ',
+        ),
+        ('start_at = "2026-12-01"', 'tasks.a.frequency: is missing; `start_at` belongs to "hourly", "daily", '),
+        (
+            'every = "1h"\nstart_at = "tomorrow"',
+            'tasks.a.start_at: is "tomorrow"; an ISO date-time of the years 1970 to 9000 is needed, like "2026-12-01T',
         ),
         ('days = ["mon"]', 'tasks.a.frequency: is missing; `days` belongs to "weekly": write which'),
         (

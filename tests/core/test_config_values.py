@@ -74,6 +74,11 @@ DAY = 86_400.0
         (values.times, "2026-11-20T08:00Z", (datetime(2026, 11, 20, 8, tzinfo=UTC),)),
         (values.times, tomllib.loads("at = 07:30:00")["at"], (time(7, 30),)),
         (values.times, tomllib.loads("at = 2026-11-20T08:00:00Z")["at"], (datetime(2026, 11, 20, 8, tzinfo=UTC),)),
+        (values.start, "2026-12-01", datetime(2026, 12, 1)),  # noqa: DTZ001  as above
+        (values.start, "2026-12-01T08:00:30+01:00", datetime.fromisoformat("2026-12-01T07:00:30Z")),
+        (values.start, tomllib.loads("a = 2026-12-01")["a"], datetime(2026, 12, 1)),  # noqa: DTZ001  as above
+        (values.start, tomllib.loads("a = 2026-12-01T08:00:00")["a"], datetime(2026, 12, 1, 8)),  # noqa: DTZ001  as above
+        (values.start, tomllib.loads("a = 2026-12-01T08:00:00Z")["a"], datetime(2026, 12, 1, 8, tzinfo=UTC)),
         (values.interval, "100ms", 0.1),
         (values.glob, "Needs_Action/**/*.md", "Needs_Action/**/*.md"),
         (values.package, "my.handlers", "my.handlers"),
@@ -180,6 +185,12 @@ def test_what_is_written_and_what_is_meant(parse: Callable[[object], Any], writt
         (values.times, ":60", 'is ":60"', '":15" for hourly'),
         (values.times, tomllib.loads("at = 07:30:00.5")["at"], "is the date or time 07:30:00.5", '"08:00:30"'),
         (values.times, 8, "is 8", '"08:00"'),
+        (values.start, "08:00", 'is "08:00"', "an ISO date-time"),
+        (values.start, "", 'is ""', '"2026-12-01T08:00"'),
+        (values.start, 1_800_000_000, "is 1800000000", "an ISO date-time"),
+        (values.start, tomllib.loads("a = 08:00:00")["a"], "is the date or time 08:00:00", "an ISO date-time"),
+        (values.start, "0001-01-01T00:00+14:00", 'is "0001-01-01T00:00+14:00"', "of the years 1970 to 9000"),
+        (values.start, "9999-12-31", 'is "9999-12-31"', "of the years 1970 to 9000"),
         (values.interval, "99ms", "too often", '"100ms"'),
         (values.interval, 0, "is 0", "above 0"),
         (values.glob, 5, "not a string", "relative to the vault"),

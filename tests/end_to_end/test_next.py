@@ -103,6 +103,24 @@ def test_two_weeks_over_a_clock_change(site: Site, zone: str, first: str) -> Non
         assert (each["note"] is not None) == (each["task"] == "night" and f"{local:%H:%M}" == "03:00")
 
 
+def test_nothing_comes_before_the_start(site: Site) -> None:
+    site.configure(
+        'timezone = "Europe/Berlin"\n'
+        '[tasks.often]\nevery = "7h"\nstart_at = "2026-12-01T08:00"\ncommand = ["true"]\n'
+        '[tasks.day]\nfrequency = "daily"\nat = "08:00"\nstart_at = 2026-12-03\ncommand = ["true"]\n'
+    )
+    found = [(each["task"], each["local"]) for each in coming(site, "--from", "2026-11-25", "--count", "2")]
+    assert found == [
+        ("often", "2026-12-01T08:00:00+01:00"),
+        ("often", "2026-12-01T15:00:00+01:00"),
+        ("day", "2026-12-03T08:00:00+01:00"),
+        ("day", "2026-12-04T08:00:00+01:00"),
+    ]
+    (later,) = coming(site, "often", "--from", "2026-12-01T09:00", "--count", "1")
+    assert later["local"] == "2026-12-01T15:00:00+01:00"
+    assert coming(site, "--from", "2026-11-25", "--days", "3") == []
+
+
 def test_from_is_exclusive_and_in_the_configured_zone(tasks: Site) -> None:
     first = [each["local"] for each in coming(tasks, "night", "--from", "2026-06-01T08:00", "--count", "1")]
     assert first == ["2026-06-02T02:30:00+02:00"]

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from harness import Site, until
@@ -61,6 +62,26 @@ def test_disabled_and_paused_stay_so_over_a_restart(site: Site) -> None:
     assert len(history(site, "off")) == off + 1
     assert site.ctl("enable", "off").returncode == 0
     until(lambda: len(history(site, "off")) > off + 1, "the other's")
+
+
+def test_a_task_waits_for_its_start_whatever_happens_meanwhile(site: Site) -> None:
+    day = datetime.now(UTC).date() + timedelta(days=2)
+    site.start(
+        text=f'timezone = "UTC"\n[tasks.t]\nfrequency = "daily"\nstart_at = {day}\ncommand = {NOTE}\n'
+        f'[tasks.due]\nfrequency = "daily"\nstart_at = 2020-01-01\ncommand = {NOTE}\n'
+    )
+    until(lambda: outcomes(site, "due") == [("catch_up", "success")], "the other one, whose time has passed today")
+    first = f"{day}T00:00:00Z"
+    waiting = task(site, "t")
+    assert (waiting["next_slot"], waiting["schedule"]) == (first, f"daily at 00:00 from {day}")
+    assert site.ctl("disable", "t").returncode == site.ctl("enable", "t").returncode == 0
+    assert site.ctl("reload").returncode == 0
+    assert task(site, "t")["next_slot"] == first
+    assert run(site, "t")[1] == 0  # by hand all the same
+    site.stop()
+    site.start()
+    assert task(site, "t")["next_slot"] == first
+    assert outcomes(site, "t") == [("manual", "success")]
 
 
 def test_names_are_checked_first(site: Site) -> None:

@@ -47,6 +47,14 @@ def test_tasks_as_plain_text(vault: Path, capsys: Captured) -> None:
     assert (code, err) == (0, "")
 
 
+def test_what_blocks_a_task_stands_before_what_it_is_for(vault: Path, capsys: Captured) -> None:
+    blocked = task("ask", blocked="claude is not found;\nnpm install it", description="ask around", runs_left=1)
+    with fake_daemon(vault, answers(tasks={"tasks": [blocked]})):
+        _, out, _ = run(capsys, "tasks")
+        assert out.splitlines()[1].endswith(r"claude is not found;\nnpm install it; ask around; 1 run left")
+        assert json.loads(run(capsys, "tasks", "--json")[1]) == [blocked]
+
+
 def test_tasks_json_is_the_daemons_list(vault: Path, capsys: Captured) -> None:
     with fake_daemon(vault, answers(tasks={"tasks": TASKS})) as daemon:
         code, out, err = run(capsys, "tasks", "tri*", "sync", "--due", "--json")
@@ -217,8 +225,17 @@ def test_the_scheduler_is_paused_and_resumed(vault: Path, capsys: Captured) -> N
 
 
 RUNS = [
-    finished_run("triage", output="\n3 items\x07\nmore", cost_usd=0.02),
-    finished_run("triage", "failure", attempts=4, trigger="catch_up", duration_seconds=125, error="exit code 1"),
+    finished_run(
+        "triage", output="\n3 items\x07\nmore", cost_usd=0.4, details={"session_id": "abc", "turns": 3, "denials": []}
+    ),
+    finished_run(
+        *("triage", "failure"),
+        attempts=4,
+        trigger="catch_up",
+        duration_seconds=125,
+        error="exit code 1",
+        cost_usd=0.0031,
+    ),
     finished_run("sync", "missed", attempts=0, started_at=None, duration_seconds=None),
     finished_run("sync", None, duration_seconds=None),  # type: ignore[arg-type]  # it is under way
 ]
@@ -228,11 +245,11 @@ def test_history_as_text_and_as_json(vault: Path, capsys: Captured) -> None:
     with fake_daemon(vault, answers(history={"runs": RUNS})) as daemon:
         code, out, err = run(capsys, "history")
         assert out.splitlines() == [
-            "STARTED              TASK    OUTCOME    TOOK   TRIGGER   ATTEMPTS  RUN           RESULT",
-            r"2026-11-20 07:00:00  triage  success    4.2s   schedule  1         3f2a9c01d4e7  3 items\x07",
-            "2026-11-20 07:00:00  triage  failure    2m 5s  catch_up  4         3f2a9c01d4e7  exit code 1",
-            "2026-11-20 07:00:00  sync    missed     -      schedule  0         3f2a9c01d4e7",
-            "2026-11-20 07:00:00  sync    under way  -      schedule  1         3f2a9c01d4e7",
+            "STARTED              TASK    OUTCOME    TOOK   COST     TRIGGER   ATTEMPTS  RUN           RESULT",
+            r"2026-11-20 07:00:00  triage  success    4.2s   $0.40    schedule  1         3f2a9c01d4e7  3 items\x07",
+            "2026-11-20 07:00:00  triage  failure    2m 5s  $0.0031  catch_up  4         3f2a9c01d4e7  exit code 1",
+            "2026-11-20 07:00:00  sync    missed     -      -        schedule  0         3f2a9c01d4e7",
+            "2026-11-20 07:00:00  sync    under way  -      -        schedule  1         3f2a9c01d4e7",
         ]
         assert (code, err) == (0, "")
         code, out, _ = run(capsys, "history", "triage", "--limit", "5", "--outcome", "failure", "--json")
@@ -251,6 +268,16 @@ def test_history_as_text_and_as_json(vault: Path, capsys: Captured) -> None:
 STATS = [
     {"task": "triage", "runs": 40, "success_rate": 0.975, "p50_seconds": 0.35, "p95_seconds": 61.2, "cost_usd": 1.239},
     {"task": "audit", "runs": 0, "success_rate": 0, "p50_seconds": None, "p95_seconds": None, "cost_usd": 0.0},
+    {
+        "task": "post",
+        "runs": 2,
+        "success_rate": 0.5,
+        "p50_seconds": 8,
+        "p95_seconds": 9,
+        "cost_usd": 12.5,
+        "cost_today_usd": 0.8,
+        "cost_month_usd": 4.25,
+    },
 ]
 
 
@@ -258,9 +285,10 @@ def test_stats_as_text_and_as_json(vault: Path, capsys: Captured) -> None:
     with fake_daemon(vault, answers(stats={"stats": STATS})):
         code, out, err = run(capsys, "stats")
         assert out.splitlines() == [
-            "TASK    RUNS  SUCCESS  P50    P95    COST",
-            "triage  40    97.5%    350ms  1m 1s  $1.24",
-            "audit   0     0.0%     -      -      -",
+            "TASK    RUNS  SUCCESS  P50    P95    COST    TODAY  MONTH",
+            "triage  40    97.5%    350ms  1m 1s  $1.24   -      -",
+            "audit   0     0.0%     -      -      -       -      -",
+            "post    2     50.0%    8.0s   9.0s   $12.50  $0.80  $4.25",
         ]
         assert (code, err) == (0, "")
         code, out, _ = run(capsys, "stats", "--json")

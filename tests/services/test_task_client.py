@@ -1,5 +1,6 @@
 """The Python API, against a daemon that says what each test needs."""
 
+from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,32 @@ def test_every_method_is_a_command(tmp_path: Path) -> None:
         ("run", {"task": "report", "dry_run": True, "wait": False}),
         ("history", {"task": None, "limit": 20, "outcome": None}),
         ("history", {"task": "report", "limit": 5, "outcome": "failure"}),
+    ]
+
+
+def test_a_prompt_is_scheduled_with_the_keys_of_its_table(tmp_path: Path) -> None:
+    zone = timezone(timedelta(hours=1))
+    with fake_daemon(tmp_path, answers(add={"task": REPORT})) as daemon, TaskClient(tmp_path) as tasks:
+        tasks.register(
+            "ask",
+            prompt="any news?",
+            agent="companion",
+            agent_id="agent-1",
+            every="2h",
+            start_at=datetime(2026, 12, 1, 8, tzinfo=zone),
+        )
+        tasks.register("once", prompt="?", frequency="once", at=[datetime(2026, 12, 24, 18)], max_runs=1)  # noqa: DTZ001
+        tasks.register("daily", prompt="?", frequency="daily", at=time(8), start_at=date(2026, 12, 1))
+    assert [asked["settings"] for _, asked in daemon.asked] == [
+        {
+            "prompt": "any news?",
+            "agent": "companion",
+            "agent_id": "agent-1",
+            "every": "2h",
+            "start_at": "2026-12-01T08:00:00+01:00",
+        },
+        {"prompt": "?", "frequency": "once", "at": ["2026-12-24T18:00:00"], "max_runs": 1},
+        {"prompt": "?", "frequency": "daily", "at": "08:00:00", "start_at": "2026-12-01"},
     ]
 
 
