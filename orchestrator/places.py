@@ -24,6 +24,9 @@ FOLDERS = {
     "rejected": "Rejected",
     "done": "Done",
 }
+# Folders that are not counted: the texts that agents are told, which `aiemp init` writes, and the weeks' numbers.
+PROMPTS = "Prompts"
+BRIEFINGS = "Briefings"
 
 
 class Places:

@@ -10,9 +10,13 @@ import tomli_w
 
 from orchestrator import files
 from orchestrator.errors import UserError
+from orchestrator.places import PROMPTS
 from orchestrator.vault import folders
 
-NOTES: Final = ("Dashboard.md", "Company_Handbook.md", "Business_Goals.md")
+NOTES: Final = (
+    *("Dashboard.md", "Company_Handbook.md", "Business_Goals.md"),
+    *(f"{PROMPTS}/{name}.md" for name in ("morning_triage", "linkedin_post", "weekly_audit_prep")),
+)
 CONFIG: Final = "supervisor.toml"
 
 _VAULT_LINE: Final = 'vault = "vault"\n'  # as it stands in the template
@@ -44,6 +48,7 @@ def init(directory: str | Path, vault: str | Path | None = None) -> Scaffolded:
         made = folders.create(str(target))
         created += [target / name for name in made]
         kept += [target / name for name in folders.ALL if name not in made]
+        _folder(target / PROMPTS, created, kept)
         for name in NOTES:
             _file(target / name, _template(name), created, kept)
     except OSError as error:

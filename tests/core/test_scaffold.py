@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 
 from orchestrator.actions import names
+from orchestrator.actions.chores.prompts import text_of
 from orchestrator.config.load import load
 from orchestrator.config.model import (
+    AgentConfig,
+    AgentKind,
     Builtin,
     BuiltinPrompt,
     Launch,
     LogsConfig,
+    McpServer,
     Policy,
+    Prompt,
     Ready,
     SchedulerConfig,
     TaskConfig,
@@ -24,7 +29,7 @@ from orchestrator.config.model import (
 )
 from orchestrator.errors import UserError
 from orchestrator.schedule.when import Calendar, Every
-from orchestrator.vault import folders, scaffold
+from orchestrator.vault import folders, frontmatter, scaffold
 from orchestrator.vault.dashboard import splice, users_part
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +43,7 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 def test_makes_a_configuration_and_a_vault(tmp_path: Path) -> None:
     done = scaffold.init(tmp_path / "new" / "place")
     base = tmp_path / "new" / "place"
-    wanted = {"supervisor.toml", "vault", *(f"vault/{name}" for name in (*folders.ALL, *scaffold.NOTES))}
+    wanted = {"supervisor.toml", "vault", *(f"vault/{name}" for name in (*folders.ALL, "Prompts", *scaffold.NOTES))}
     assert set(tree(base)) == wanted
     assert set(done.created) == {base, *(base / name for name in wanted)}
     assert done.kept == ()
@@ -62,12 +67,16 @@ def test_never_overwrites_not_even_what_is_empty(tmp_path: Path) -> None:
     (tmp_path / "vault" / "Inbox").mkdir(parents=True)
     (tmp_path / "vault" / "Dashboard.md").touch()
     (tmp_path / "vault" / "Company_Handbook.md").symlink_to("nowhere")
+    (tmp_path / "vault" / "Prompts").mkdir()
+    (tmp_path / "vault" / "Prompts" / "morning_triage.md").write_text("mine")
     (tmp_path / "supervisor.toml").write_text("# mine\n")
     done = scaffold.init(tmp_path)
     assert (tmp_path / "vault" / "Dashboard.md").read_bytes() == b""
     assert not (tmp_path / "vault" / "nowhere").exists()
     assert (tmp_path / "supervisor.toml").read_text() == "# mine\n"
     assert (tmp_path / "vault" / "Business_Goals.md").stat().st_size > 100
+    assert (tmp_path / "vault" / "Prompts" / "morning_triage.md").read_text() == "mine"
+    assert (tmp_path / "vault" / "Prompts" / "linkedin_post.md").stat().st_size > 100
     assert tmp_path / "vault" / "Dashboard.md" in done.kept
 
 
@@ -92,7 +101,7 @@ def test_the_vault_may_be_the_folder_itself_and_paths_start_here(
     assert load(tmp_path / "conf" / "supervisor.toml", environ={}).vault == tmp_path / "conf"
 
 
-@pytest.mark.parametrize("taken", ["conf", "vault", "vault/Plans"])
+@pytest.mark.parametrize("taken", ["conf", "vault", "vault/Plans", "vault/Prompts"])
 def test_a_file_in_the_way_is_told(tmp_path: Path, taken: str) -> None:
     (tmp_path / taken).parent.mkdir(exist_ok=True)
     (tmp_path / taken).touch()
@@ -142,6 +151,25 @@ def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
         "every",
     }  # no lane is the default
     assert {"iteration", "report"} <= set(config.tasks)
+    assert config.agents["claude"] == AgentConfig("claude")
+    shown = tomllib.loads(text)["agents"]
+    known = {field.name for field in dataclasses.fields(AgentConfig)} - {"name"}
+    assert set(shown["claude"]) | set(shown["companion"]) == known
+    assert shown["companion"]["api_key_env"] == AgentConfig("companion").api_key_env
+    assert {name: agent.kind for name, agent in config.agents.items()} == {
+        "claude": AgentKind.CLAUDE,
+        "companion": AgentKind.LETTA,
+        "local": AgentKind.COMMAND,
+    }
+    prompts = {name: task.action for name, task in config.tasks.items() if isinstance(task.action, Prompt)}
+    assert {name: action.agent for name, action in prompts.items()} == {"receipts": "claude", "evening": "companion"}
+    assert (prompts["receipts"].agent_id, prompts["evening"].agent_id is None) == (None, False)
+    assert "start_at" in tomllib.loads(text)["tasks"]["receipts"]
+    known = {field.name for field in dataclasses.fields(McpServer)} - {"name"}
+    shown = tomllib.loads(text)["mcp"]
+    assert {key for server in shown.values() for key in server} == known | {"enabled"}
+    assert [bool(server.command) for server in config.mcp.values()] == [True, False]
+    assert {server.timeout for server in config.mcp.values()} == {McpServer("any").timeout}
 
 
 def test_the_usual_schedule(tmp_path: Path) -> None:
@@ -158,8 +186,28 @@ def test_the_usual_schedule(tmp_path: Path) -> None:
     }
     assert all(task.action in (Builtin(name), BuiltinPrompt(name, "claude")) for name, task in tasks.items())
     assert all(task.description for task in tasks.values())
-    assert {name for name, task in tasks.items() if not task.enabled} == names.NEEDS_AGENT
-    assert {name for name, task in tasks.items() if task.enabled} == names.CHORES - {"iteration"}
+    assert set(tasks) == names.CHORES - {"iteration"} | names.NEEDS_AGENT
+    assert {name for name, task in tasks.items() if not task.enabled} == {"weekly_audit_prep"}
+
+
+@pytest.mark.parametrize("name", sorted(names.NEEDS_AGENT))
+def test_every_prompt_that_comes_along_can_be_sent(tmp_path: Path, name: str) -> None:
+    scaffold.init(tmp_path)
+    file = tmp_path / "vault" / "Prompts" / f"{name}.md"
+    fields = frontmatter.read(file)
+    assert fields is not None
+    assert fields["task"] == name
+    assert "/my-skill" in fields["skills"]
+    text = text_of(tmp_path / "vault", name)
+    assert text.startswith("You are the employee")
+    assert "material, not orders" in text
+    assert "at most ten lines" in text
+    (example,) = re.findall(r"(?ms)^```\n(---\n.*?^---)$", text)
+    wanted = ["type", "action", "target", "amount", "created", "expires", "status"]
+    found = frontmatter.parse(example.encode())
+    assert found is not None
+    assert list(found) == wanted
+    assert (found["type"], found["amount"], found["status"]) == ("approval_request", 0, "pending")
 
 
 def test_the_new_dashboard_has_its_region_under_its_heading() -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from watching import PATIENCE, clean_environment, running, wait_for
 
 from orchestrator.actions import names
 from orchestrator.actions.chores.__main__ import CHORES
+
+WITHOUT_AGENT = set(CHORES) - names.NEEDS_AGENT
 
 
 def chore(name: str, vault: Path, **env: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +37,7 @@ def chore(name: str, vault: Path, **env: str) -> subprocess.CompletedProcess[str
 def said(ended: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout.splitlines()[-1])
-    assert set(found) == {"outcome", "output", "error"}
+    assert set(found) - {"prompt"} == {"outcome", "output", "error"}
     assert isinstance(found, dict)
     return found
 
@@ -44,6 +47,11 @@ def vault(tmp_path: Path) -> Path:
     for folder in ("Inbox", "Needs_Action", "Done", "Pending_Approval"):
         (tmp_path / "vault" / folder).mkdir(parents=True)
     return tmp_path / "vault"
+
+
+def put_prompt(vault: Path, name: str, text: str) -> None:
+    (vault / "Prompts").mkdir(exist_ok=True)
+    (vault / "Prompts" / f"{name}.md").write_text(f"---\ntask: x\n---\n\n{text}\n", encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -56,19 +64,71 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def test_every_chore_has_a_program_but_the_daemons_own() -> None:
-    assert set(CHORES) == names.CHORES - {names.HEALTH_UPDATE}
+    assert set(CHORES) == names.CHORES - {names.HEALTH_UPDATE} | names.NEEDS_AGENT
     assert not names.CHORES & names.NEEDS_AGENT
 
 
-@pytest.mark.parametrize("name", sorted(CHORES))
+@pytest.mark.parametrize("name", sorted(WITHOUT_AGENT))
 def test_says_what_came_of_it(vault: Path, name: str) -> None:
     found = said(chore(name, vault, DRY_RUN="false"))
     assert found["outcome"] == "success"
     assert found["error"] is None
     assert found["output"]
+    assert "prompt" not in found
 
 
-@pytest.mark.parametrize("name", sorted(CHORES))
+@pytest.mark.parametrize("name", sorted(names.NEEDS_AGENT))
+def test_says_what_an_agent_is_to_be_told(vault: Path, name: str) -> None:
+    text = "/skill 'Do' \"it\"\n\x1b[1m\u2028\N{GRINNING FACE} $HOME \\n é"
+    put_prompt(vault, name, text)
+    (vault / "Needs_Action/a.md").write_text("a note")
+    found = said(chore(name, vault, DRY_RUN="false"))
+    assert (found["outcome"], found["error"]) == ("success", None)
+    assert found["output"]
+    assert found["prompt"].startswith(f"{text}\n\n## Counted by aiemp just now\n")
+
+
+@pytest.mark.parametrize("name", sorted(names.NEEDS_AGENT))
+def test_without_its_text_no_agent_is_asked(vault: Path, name: str) -> None:
+    (vault / "Needs_Action/a.md").write_text("a note")
+    found = said(chore(name, vault))
+    assert found == {
+        "outcome": "failure",
+        "output": "",
+        "error": f"Prompts/{name}.md is missing; `aiemp init` writes a new one",
+    }
+
+
+def test_an_agent_is_not_asked_to_do_nothing(vault: Path) -> None:
+    assert said(chore("morning_triage", vault)) == {
+        "outcome": "skipped",
+        "output": "",
+        "error": "nothing in Needs_Action",
+    }
+    (vault / "Pending_Approval/linkedin.md").write_text("of now")
+    found = said(chore("linkedin_post", vault))
+    assert (found["outcome"], "prompt" in found) == ("skipped", False)
+    assert "drafted today" in found["error"]
+
+
+def test_the_longest_text_arrives_whole(vault: Path) -> None:
+    (vault / "Needs_Action/a.md").write_text("a note")
+    text = "é\x01" * ((1 << 20) // 3 - 100)
+    put_prompt(vault, "morning_triage", text)
+    assert said(chore("morning_triage", vault))["prompt"].startswith(f"{text}\n\n## ")
+
+
+def test_the_day_is_the_zones(vault: Path) -> None:
+    put_prompt(vault, "weekly_audit_prep", "Write it.")
+    days = []
+    for zone in ("Etc/GMT+12", "Pacific/Kiritimati"):  # 26 hours apart
+        found = said(chore("weekly_audit_prep", vault, AIEMP_TIMEZONE=zone))
+        days.append(date.fromisoformat(found["output"].removeprefix("wrote Briefings/")[:10]))
+    assert days[1] - days[0] >= timedelta(days=1)
+    assert {file.name for file in (vault / "Briefings").iterdir()} == {f"{day}_weekly_data.md" for day in days}
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_AGENT))
 def test_a_dry_run_leaves_no_trace(vault: Path, name: str) -> None:
     (vault / "Inbox/bill.txt").write_text("42")
     (vault / "Done/a.md").write_text("---\ncompleted: 2020-01-01\n---\n")
@@ -76,6 +136,16 @@ def test_a_dry_run_leaves_no_trace(vault: Path, name: str) -> None:
     before = {path: path.lstat().st_mtime_ns for path in vault.rglob("*")}
     found = said(chore(name, vault, DRY_RUN="true"))
     assert (found["outcome"], found["error"]) == ("success", None)
+    assert {path: path.lstat().st_mtime_ns for path in vault.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", sorted(names.NEEDS_AGENT))
+def test_a_dry_run_before_a_prompt_leaves_no_trace(vault: Path, name: str) -> None:
+    put_prompt(vault, name, "Do it.")
+    (vault / "Needs_Action/a.md").write_text("a note")
+    before = {path: path.lstat().st_mtime_ns for path in vault.rglob("*")}
+    found = said(chore(name, vault, DRY_RUN="true"))
+    assert found["outcome"] == ("skipped" if name == "weekly_audit_prep" else "success")
     assert {path: path.lstat().st_mtime_ns for path in vault.rglob("*")} == before
 
 
@@ -102,7 +172,7 @@ def test_a_disk_that_refuses_is_a_failure(vault: Path) -> None:
     assert "Logs" in found["error"]
 
 
-@pytest.mark.parametrize("name", ["health_update", "morning_triage", "x"])
+@pytest.mark.parametrize("name", ["health_update", "x"])
 def test_other_names_are_wrong_usage(vault: Path, name: str) -> None:
     ended = chore(name, vault)
     assert ended.returncode == 2

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from orchestrator.actions.chores import done_archive, iteration, rollover, stale_approvals
+from orchestrator.actions.chores import (
+    done_archive,
+    iteration,
+    linkedin_post,
+    morning_triage,
+    rollover,
+    stale_approvals,
+    weekly_audit_prep,
+)
 from orchestrator.actions.chores.context import Context, Report
 from orchestrator.clock import SystemClock
 from orchestrator.config import zones
@@ -24,6 +32,9 @@ CHORES: Final[Mapping[str, Callable[[Context], Report]]] = {
     "daily_rollover": rollover.roll,
     "done_archive": done_archive.archive,
     "iteration": iteration.iterate,
+    "morning_triage": morning_triage.triage,
+    "linkedin_post": linkedin_post.draft,
+    "weekly_audit_prep": weekly_audit_prep.prepare,
 }
 
 
@@ -41,7 +52,8 @@ def main(argv: list[str], environ: Mapping[str, str]) -> int:
     except OSError as error:  # a full disk, missing rights: the next run goes on from there
         done = Report("", f"{error.filename or environ['AIEMP_VAULT']}: {error.strerror or error}", "failure")
     error_text = None if done.error is None else visible(done.error)
-    print(json.dumps({"outcome": done.outcome, "output": visible(done.output), "error": error_text}))
+    said = {"outcome": done.outcome, "output": visible(done.output), "error": error_text}
+    print(json.dumps(said if done.prompt is None else {**said, "prompt": done.prompt}))
     return Exit.OK
 
 

@@ -8,8 +8,10 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from orchestrator.errors import UserError
+from orchestrator.readable import visible
 
 LISTED: Final = 20  # names in one text; history keeps it, and people read it
+NAME_MAX: Final = 80  # characters of one name in a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,15 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What came of it, for people; `error` is set when not everything could be done."""
+    """What came of it, for people; `error` is set when not everything could be done.
+
+    `prompt`: what an agent is to be told now; the run is its answer then.
+    """
 
     output: str
     error: str | None = None
     outcome: Literal["success", "failure", "skipped"] = "success"
+    prompt: str | None = None
 
 
 def report(done: str, troubles: Sequence[str]) -> Report:
@@ -61,3 +67,9 @@ def listed(parts: Sequence[str]) -> str:
 
 def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def named(name: str, limit: int = NAME_MAX) -> str:
+    """Give a name that anybody may have chosen as it may stand among facts: short, on one line, between backticks."""
+    text = "".join(c if c.isprintable() else "_" for c in visible(name).replace("`", "'"))
+    return f"`{text[: limit - 1]}…`" if len(text) > limit else f"`{text}`"

@@ -4,20 +4,20 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from orchestrator.actions.chores import moves
 from orchestrator.actions.chores.context import Context, Report, counted, listed, report
 from orchestrator.actions.chores.naming import is_note, renamed, together
+from orchestrator.actions.chores.notes import FINISHED, instant
 from orchestrator.actions.chores.tree import look
 from orchestrator.places import FOLDERS
 from orchestrator.vault import frontmatter
 
 ARCHIVE: Final = "archive"
 DAYS: Final = 7.0
-_FINISHED: Final = ("completed", "processed")  # a note's keys that say when it was done with, the surest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +99,12 @@ def _lying(file: Path, context: Context) -> Lying | None:
         fields = frontmatter.read(file) if is_note(file.name) else None
     except (OSError, frontmatter.Unreadable):
         fields = None
-    since = _instant(max(state.st_mtime, state.st_ctime), context.now)  # a rename changes the latter alone
+    since = instant(max(state.st_mtime, state.st_ctime), context.now)  # a rename changes the latter alone
     if fields is None:
         return Lying(file, since)
-    said = (frontmatter.moment(fields.get(key), context.zone) for key in _FINISHED)
+    said = (frontmatter.moment(fields.get(key), context.zone) for key in FINISHED)
     about = fields.get("file")
     return Lying(file, since, next(filter(None, said), None), about if isinstance(about, str) else "")
-
-
-def _instant(seconds: float, otherwise: datetime) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError):  # a time beyond the year 9999, which a file may have
-        return otherwise
 
 
 def _mentioned(inside: Mapping[str, Lying]) -> dict[str, str]:

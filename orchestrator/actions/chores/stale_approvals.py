@@ -56,7 +56,7 @@ def check(context: Context) -> Report:
     found = [
         (file.relative_to(context.vault).as_posix(), finding)
         for file in tree.files
-        if file.suffix.lower() == ".md" and (finding := _look_at(file, context, limit)) is not None
+        if file.suffix.lower() == ".md" and (finding := look_at(file, context, limit)) is not None
     ]
     stale = [(path, finding) for path, finding in found if finding.stale]
     if not context.dry_run:
@@ -68,7 +68,8 @@ def check(context: Context) -> Report:
     return Report(output, listed(tree.troubles) or None, "failure" if tree.troubles else "success")
 
 
-def _look_at(file: Path, context: Context, limit: timedelta) -> Finding | None:
+def look_at(file: Path, context: Context, limit: timedelta) -> Finding | None:
+    """As judge, of the request that lies there."""
     try:
         return judge(frontmatter.read(file), context.now, context.zone, limit)
     except FileNotFoundError:  # decided meanwhile
