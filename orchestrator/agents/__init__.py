@@ -1,0 +1,1 @@
+"""The agents that prompts go to: how each is called, and what its answers mean."""
