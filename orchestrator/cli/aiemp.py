@@ -15,6 +15,7 @@ VERBS = {
     "run": ("orchestrator.cli.run", "the daemon, in the foreground; --once for a single cycle"),
     "check": ("orchestrator.cli.setup", "validate the configuration: every error at once"),
     "next": ("orchestrator.cli.next", "the coming slots of tasks, clock changes marked"),
+    "doctor": ("orchestrator.cli.doctor", "everything that could stop the employee from working, and what to do"),
     "service": ("orchestrator.cli.setup", "print a service definition for systemd, launchd or pm2"),
 }
 
