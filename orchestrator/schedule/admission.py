@@ -31,24 +31,24 @@ class Admission:
 
     def __init__(self) -> None:
         self._queues: dict[tuple[int, str | None], list[_Item]] = {}
-        self._places: dict[str, tuple[int, str | None]] = {}  # run id → its queue
+        self._waiting: dict[str, int] = {}  # run id → the number of its item: others of it in a heap are of earlier
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._waiting)
 
     def __contains__(self, run_id: object) -> bool:
-        return run_id in self._places
+        return run_id in self._waiting
 
     def add(self, candidate: Candidate) -> None:
         place = (RANKS[candidate.priority], candidate.lane)
-        item = (candidate.slot.timestamp(), next(self._numbers), candidate.run_id, candidate.since)
+        number = self._waiting[candidate.run_id] = next(self._numbers)
+        item = (candidate.slot.timestamp(), number, candidate.run_id, candidate.since)
         heapq.heappush(self._queues.setdefault(place, []), item)
-        self._places[candidate.run_id] = place
 
     def remove(self, run_id: str) -> None:
         """Forget a run; it is taken out of its heap when it gets to the top."""
-        self._places.pop(run_id, None)
+        self._waiting.pop(run_id, None)
 
     def take(self, free: int, busy_lanes: Collection[str], now: float) -> list[str]:
         """Take out those that may start at `now` (monotonic seconds) with room for `free` more, in order."""
@@ -67,7 +67,7 @@ class Admission:
                 break
             rank_and_lane = best[3]
             _, _, run_id, _ = heapq.heappop(self._queues[rank_and_lane])
-            del self._places[run_id]
+            del self._waiting[run_id]
             taken.append(run_id)
             if rank_and_lane[1] is not None:
                 busy.add(rank_and_lane[1])
@@ -75,7 +75,7 @@ class Admission:
 
     def _top(self, place: tuple[int, str | None]) -> _Item | None:
         queue = self._queues[place]
-        while queue and self._places.get(queue[0][2]) != place:
+        while queue and self._waiting.get(queue[0][2]) != queue[0][1]:
             heapq.heappop(queue)
         if not queue:
             del self._queues[place]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import anyio
@@ -11,10 +12,12 @@ import anyio.lowlevel
 
 from orchestrator.clock import Clock
 from orchestrator.config.model import Overlap, TaskConfig
-from orchestrator.schedule import retry
+from orchestrator.schedule import retry, takeup
 from orchestrator.schedule.admission import Admission, Candidate
+from orchestrator.schedule.gate import Gate
+from orchestrator.schedule.holds import agent_of
 from orchestrator.schedule.runner import Active, Records, Runner
-from orchestrator.schedule.runs import Outcome, Phase, Result, Run, Trigger
+from orchestrator.schedule.runs import HoldKind, Outcome, Phase, Result, Run, Trigger
 from orchestrator.schedule.shield import Shield
 from orchestrator.turns import EndOfTurn
 
@@ -24,20 +27,27 @@ STOPPED: Final = "the daemon was stopped"
 
 
 class Dispatcher:
-    """The runs that are not finished. `arrive` takes written-down runs; each then lives in a task of its own."""
+    """The runs that are not finished. `arrive` takes written-down runs; each then lives in a task of its own.
+
+    `waits_long`: whether runs wait for the end of a pause or of a hold; else they are left to the next daemon, `kept`.
+    """
 
     def __init__(
         self,
         runner: Runner,
         records: Records,
+        gate: Gate,
         clock: Clock,
         shield: Shield,
         on_finished: Callable[[Active], Awaitable[None]],
     ) -> None:
         self.active: dict[str, Active] = {}
         self.max_concurrent = 5
+        self.waits_long = True
+        self.kept: list[Run] = []  # that an agent was not ready for
         self._runner = runner
         self._records = records
+        self._gate = gate
         self._clock = clock
         self._shield = shield
         self._on_finished = on_finished
@@ -49,8 +59,7 @@ class Dispatcher:
         self._changed = anyio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._stopping = False
-        self._paused = False
-        self._parked: dict[str, Active] = {}  # what waits for the end of a pause
+        self._parked: dict[str, Active] = {}  # what waits for the end of a pause or of a hold
 
     def serve_in(self, tasks: anyio.abc.TaskGroup) -> None:
         """Carry runs out in this task group from now on."""
@@ -62,18 +71,34 @@ class Dispatcher:
         self.max_concurrent = max_concurrent
         self._soon.ask()
 
-    def pause(self, *, paused: bool) -> None:
-        """Let nothing in but what a person asks for, until the pause is over; attempts under way go on."""
-        self._paused = paused
-        if paused:
-            for active in self.active.values():
-                if active.run.run_id in self._admission and active.run.trigger is not Trigger.MANUAL:
-                    self._admission.remove(active.run.run_id)
-                    self._parked[active.run.run_id] = active
-        else:
-            parked, self._parked = self._parked, {}
-            for active in parked.values():
+    def look_again(self) -> None:
+        """Something may start that might not before, or no more; attempts under way go on."""
+        for active in tuple(self.active.values()):
+            run_id = active.run.run_id
+            if run_id in self._admission and not self._gate.lets(active):
+                self._admission.remove(run_id)
+                self._park(active)
+        for active in tuple(self._parked.values()):
+            if self._gate.lets(active):
+                del self._parked[active.run.run_id]
+                active.since = self._clock.monotonic()  # that it waited was not for want of room
                 self._queue(active)
+            else:
+                self._say_why(active)
+
+    def give_up(self, now: datetime) -> float | None:
+        """End what an agent's trouble has kept waiting for too long; give the seconds until there is more of it."""
+        following: float | None = None
+        for active in tuple(self._parked.values()):
+            held = self._gate.held(active)
+            if held is None or active.ending is not None:
+                continue
+            left = takeup.patience(active.run, active.task, now)
+            if left <= 0:
+                self._end(active, takeup.given_up(active.run, active.task, held))
+            else:
+                following = left if following is None else min(following, left)
+        return following
 
     def of_task(self, name: str) -> tuple[Active, ...]:
         """Give the task's unfinished runs, oldest first."""
@@ -107,8 +132,11 @@ class Dispatcher:
 
     def cancel(self, active: Active, why: str) -> None:
         """End a run, whatever it is at."""
+        self._end(active, Result(Outcome.CANCELLED, error=why))
+
+    def _end(self, active: Active, ending: Result) -> None:
         if active.ending is None:
-            active.ending = Result(Outcome.CANCELLED, error=why)
+            active.ending = ending
             active.scope.cancel()
 
     def is_running(self, active: Active) -> bool:
@@ -172,15 +200,53 @@ class Dispatcher:
         while True:
             if run.phase is Phase.RETRYING:
                 await self._runner.wait_for_retry(active)
+            if (refused := self._refused(active)) is not None:
+                return refused
             await self._turn(active)
             try:
+                if (refused := self._refused(active)) is not None:  # others of the lane have spent it meanwhile
+                    return refused
                 result = await self._runner.attempt(active)
+                self._gate.account(active, result)
+                put_off = self._put_off(active, result)
             finally:
                 self._leave(active)
                 active.turn, active.since = anyio.Event(), self._clock.monotonic()
-            if not retry.again(run, result.outcome):
+            if put_off:
+                self._queue(active)
+                await self._records.waiting(run)
+            elif result.hold is not None:
+                return replace(result, outcome=Outcome.FAILURE, error=result.hold.why)
+            elif retry.again(run, result):
+                await self._runner.pause(active, result)
+            else:
                 return result
-            await self._runner.pause(active, result)
+
+    def _refused(self, active: Active) -> Result | None:
+        """Say how a run ends whose agent must cost no more today; one that has failed stays a failure."""
+        why = self._gate.refusal(active.task)
+        if why is None:
+            return None
+        run = active.run
+        if run.attempts:
+            return Result(Outcome.FAILURE, run.output, f"{run.error}; {why}" if run.error else why, details=run.details)
+        return Result(Outcome.SKIPPED, error=why)
+
+    def _put_off(self, active: Active, result: Result) -> bool:
+        """Hold an agent that has not taken the prompt; tell whether the run waits for it.
+
+        Then the attempt was none. Who has set a run off by hand is there to read what is wrong, and may mend it.
+        """
+        run, agent = active.run, agent_of(active.task)
+        if result.hold is None or agent is None:
+            return False
+        self._gate.hold(agent, active.task.lane, result.hold)
+        if run.trigger is Trigger.MANUAL and result.hold.kind is not HoldKind.LIMIT:
+            return False
+        run.phase, run.attempts = Phase.QUEUED, run.attempts - 1
+        if not run.attempts:
+            run.started_at = active.began = None
+        return True
 
     async def _turn(self, active: Active) -> None:
         """Wait until there is room.
@@ -205,20 +271,38 @@ class Dispatcher:
         run, task = active.run, active.task
         if run.run_id in self._admission or run.run_id in self._parked:
             return
-        if self._paused and run.trigger is not Trigger.MANUAL:
-            self._parked[run.run_id] = active
+        if not self._gate.lets(active):
+            self._park(active)
             return
+        active.status_text = None
         self._admission.add(Candidate(run.run_id, task.priority, run.slot, task.lane, active.since))
         self._soon.ask()
+
+    def _park(self, active: Active) -> None:
+        self._parked[active.run.run_id] = active
+        self._say_why(active)
+        if self.waits_long:
+            self._gate.look_soon()
+            return
+        if self._gate.held(active) is not None:
+            self.kept.append(active.run)
+        self._keep(active)
+        active.scope.cancel()
+
+    def _say_why(self, active: Active) -> None:
+        held = self._gate.held(active)
+        active.status_text = None if held is None else self._gate.in_words(held)
 
     def _admit(self) -> None:
         free = self.max_concurrent - len(self._running)
         if free <= 0 or not self._admission:
             return
+        self._gate.look()
         busy = [lane for lane in self._running.values() if lane is not None]
         for run_id in self._admission.take(free, busy, self._clock.monotonic()):
             active = self.active[run_id]
             self._running[run_id] = active.task.lane
+            active.tried = True
             active.turn.set()
 
     def _leave(self, active: Active) -> None:

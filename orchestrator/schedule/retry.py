@@ -1,17 +1,17 @@
 """PURE. Whether a run that did not succeed is tried again, and how long it waits before that."""
 
 from orchestrator.config.model import Retry
-from orchestrator.schedule.runs import Outcome, Run
+from orchestrator.schedule.runs import Outcome, Result, Run
 
 JITTER = 0.1  # the wait is up to this part shorter or longer, so that what failed together does not come back together
 
 
-def again(run: Run, outcome: Outcome) -> bool:
-    """Whether another attempt of `run` follows one that ended in `outcome`.
+def again(run: Run, result: Result) -> bool:
+    """Whether another attempt of `run` follows one that ended in `result`.
 
-    Only failures are tried again: a time-out has used up the time that the run may take.
+    Only failures are tried again, unless they are final: a time-out has used up the time that the run may take.
     """
-    return outcome is Outcome.FAILURE and run.attempts <= run.retries
+    return result.outcome is Outcome.FAILURE and not result.final and run.attempts <= run.retries
 
 
 def wait(attempts: int, retry: Retry, chance: float) -> float:

@@ -2,21 +2,22 @@
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
 
 from orchestrator.clock import Clock
 from orchestrator.config.model import TaskConfig
 from orchestrator.events import Bus, RunFinished, RunRetrying, RunStarted
-from orchestrator.schedule import retry
-from orchestrator.schedule.runs import Outcome, Phase, Result, Run, precise
+from orchestrator.schedule import retry, takeup
+from orchestrator.schedule.runs import Hold, Outcome, Phase, Result, Run, precise
 
 log = logging.getLogger(__name__)
 
+CUT_OFF: Final = frozenset({Outcome.TIMEOUT, Outcome.CANCELLED, Outcome.INTERRUPTED})
 NAP: Final = 30.0  # seconds to sleep at most, so that a suspend or a step of the clock is noticed
 
 
@@ -48,6 +49,8 @@ class Active:
     kept: bool = False  # … without an outcome: the next daemon goes on with it
     status_text: str | None = None
     began: float | None = None  # monotonic seconds: the first attempt
+    tried: bool = False  # it was let in once, so it waits for agents that are held like any other
+    number: int = 0  # of the attempts made, by this daemon, those too that are not counted
 
 
 class Runner:
@@ -82,13 +85,16 @@ class Runner:
             result = await self._perform(active)
         if scope.cancelled_caught:
             return Result(Outcome.TIMEOUT, run.output, f"not finished within {task.timeout:g} s")
-        return result
+        if result.details is not None:
+            run.details = self._redacted_within(result.details)
+        return result if result.hold is None else replace(result, hold=self._redacted_hold(result.hold))
 
     async def pause(self, active: Active, failed: Result) -> None:
         """Wait out the time between an attempt that failed and the next."""
         run = active.run
         seconds = retry.wait(run.attempts, active.task.retry, chance())
         run.phase, run.error = Phase.RETRYING, self._redacted(failed.error)
+        run.output = self._redact(failed.output)
         run.retry_at = self._clock.now() + timedelta(seconds=seconds)
         await self._records.waiting(run)
         self._bus.publish(
@@ -124,7 +130,9 @@ class Runner:
         """
         run.phase, run.outcome, run.retry_at = Phase.FINISHED, result.outcome, None
         run.output, run.error = self._redact(result.output), self._redacted(result.error)
-        run.cost_usd = result.cost_usd
+        run.details = self._redacted_within(run.details if result.details is None else result.details)
+        if result.outcome in CUT_OFF and (run.details or {}).get("delivery") == "unknown":
+            run.error = (run.error or result.outcome.value).removesuffix(takeup.DOUBT) + takeup.DOUBT
         run.duration = None if began is None else self._clock.monotonic() - began
         await self._records.finish(run)
         self.tell(run)
@@ -138,7 +146,8 @@ class Runner:
         run = active.run
         now = self._clock.now()
         run.phase, run.retry_at, run.attempts = Phase.RUNNING, None, run.attempts + 1
-        run.output = ""
+        run.output, run.details = "", None
+        active.number += 1
         if run.started_at is None:
             run.started_at = now
         if active.began is None:
@@ -168,6 +177,19 @@ class Runner:
 
     def _redacted(self, text: str | None) -> str | None:
         return None if text is None else self._redact(text)
+
+    def _redacted_hold(self, hold: Hold) -> Hold:
+        return replace(hold, why=self._redact(hold.why))
+
+    def _redacted_within(self, found: Any) -> Any:
+        """Take secrets out of every text in what JSON knows, of the names in it too."""
+        if isinstance(found, str):
+            return self._redact(found)
+        if isinstance(found, Mapping):
+            return {self._redact(str(key)): self._redacted_within(value) for key, value in found.items()}
+        if isinstance(found, list | tuple):
+            return [self._redacted_within(each) for each in found]
+        return found
 
 
 def chance() -> float:

@@ -154,7 +154,9 @@ class Statistics:
     success_rate: float
     p50: float | None
     p95: float | None
-    cost_usd: float
+    cost_usd: float  # of these runs; the others are of the attempts since the day and the month began
+    cost_today_usd: float = 0.0
+    cost_month_usd: float = 0.0
 
     def as_json(self) -> Mapping[str, Any]:
         return {
@@ -164,4 +166,6 @@ class Statistics:
             "p50_seconds": self.p50,
             "p95_seconds": self.p95,
             "cost_usd": round(self.cost_usd, 6),
+            "cost_today_usd": round(self.cost_today_usd, 6),
+            "cost_month_usd": round(self.cost_month_usd, 6),
         }

@@ -13,29 +13,27 @@ import anyio.abc
 from orchestrator.clock import Clock
 from orchestrator.config.model import Config, TaskConfig
 from orchestrator.errors import UserError
-from orchestrator.events import Bus, SchedulerChanged, TaskChanged
+from orchestrator.events import Bus, TaskChanged
 from orchestrator.problems import Problems
-from orchestrator.readable import span
 from orchestrator.schedule import takeup
 from orchestrator.schedule.book import Book, Entry
 from orchestrator.schedule.dispatcher import Dispatcher
+from orchestrator.schedule.followup import FollowUp
+from orchestrator.schedule.gate import Gate, Ledger
+from orchestrator.schedule.holds import Holds
 from orchestrator.schedule.runner import Active, Records, Runner
 from orchestrator.schedule.runs import Outcome, Run, TaskState, Trigger
-from orchestrator.schedule.selfguard import SelfGuard
 from orchestrator.schedule.shield import Shield
 from orchestrator.schedule.slots import Claims, Slots, new_run, new_run_id
+from orchestrator.schedule.spending import Spending
 from orchestrator.schedule.when import Every
 
-SELF_TRIGGERS: Final = 5  # runs in a row that only changes made during the task's own run may set off
-GONE: Final = "the task is no longer there"
-ENDED: Final = "the daemon ended meanwhile"
 log = logging.getLogger(__name__)
 
 MOMENT: Final = timedelta(microseconds=1)
-PAUSED: Final = "scheduler.paused"  # the setting's key
 
 
-class Store(Records, Claims, Protocol):
+class Store(Records, Claims, Ledger, Protocol):
     """What the schedule remembers: `store.runs.RunStore`, or a stand-in in tests."""
 
     async def states(self) -> dict[str, TaskState]: ...
@@ -44,8 +42,6 @@ class Store(Records, Claims, Protocol):
     async def release(self, run_ids: Sequence[str], states: Sequence[TaskState] = ()) -> None: ...
     async def unfinished(self) -> list[Run]: ...
     async def last_runs(self) -> dict[str, Run]: ...
-    async def setting(self, key: str) -> str | None: ...
-    def put_setting(self, key: str, value: str | None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +57,15 @@ class Scheduler:
     """All tasks of one daemon. `prepare` comes first, then `serve` or `cycle`, in the end `stop`."""
 
     def __init__(self, store: Store, runner: Runner, *, clock: Clock, bus: Bus, problems: Problems) -> None:
-        self.paused = False  # by command
-        self._enabled = True  # by configuration
         self._store = store
         self._runner = runner
         self._clock = clock
         self._bus = bus
-        self._problems = problems
         self._book = Book()
         self._shield = Shield()
-        self._dispatcher = Dispatcher(runner, store, clock, self._shield, self._finished)
+        self._problems = problems
+        self._gate = Gate(store, clock=clock, bus=bus, problems=problems, on_change=self._open_or_not)
+        self._dispatcher = Dispatcher(runner, store, self._gate, clock, self._shield, self._finished)
         self._slots = Slots(
             self._book,
             store,
@@ -83,8 +78,7 @@ class Scheduler:
         )
         self._last: dict[str, Run] = {}  # without their outputs
         self._shelf: dict[str, TaskState] = {}  # of added tasks whose files cannot be read just now
-        self._guard = SelfGuard()
-        self._following_up: set[str] = set()  # tasks whose changes are followed up after a pause
+        self._follow_up = FollowUp(self._dispatcher, self._may_start, self._try_to_fire, clock=clock, problems=problems)
         self._owed: list[Run] = []  # successors of what was cut off, to be written down yet
         self._tasks: anyio.abc.TaskGroup | None = None
         self._cycle: list[Run] | None = None  # what has ended in the cycle at hand
@@ -95,25 +89,27 @@ class Scheduler:
     async def prepare(self, config: Config, tasks: Sequence[TaskConfig]) -> None:
         """Take up the tasks, and what the last daemon left of their runs. Raises UserError: then try again."""
         self._last = await self._store.last_runs()
-        self.paused = await self._store.setting(PAUSED) is not None
+        await self._gate.prepare(config)
         await self._load(config, tasks, await self._store.states())
         left, now = await self._store.unfinished(), self._clock.now()
         waiting = []
         for run in left:
             entry = self._book.entries.get(run.task)
-            result = takeup.outcome(run, None if entry is None else entry.config, now)
+            held = None if entry is None else self.holds.of(entry.config, now)
+            task, agents = None if entry is None else entry.config, self._gate.agents
+            result = takeup.outcome(run, task, now, held=held, agents=agents)
             if result is None:
                 waiting.append(run)
                 continue
             await self._runner.finish(run, result)
-            self._last[run.task] = replace(run, output="")
+            self._last[run.task] = replace(run, output="", details=None)
             if result.outcome is Outcome.INTERRUPTED and entry is not None:
-                self._owe(takeup.successor(run, entry.config, new_run_id(), now))
+                self._owe(takeup.successor(run, entry.config, new_run_id(), now, agents))
         if self._owed:
             await self._store.claim(self._owed, [])
         for run in waiting + self._owed:  # not earlier: all of this can be tried again
             if (entry := self._book.entries.get(run.task)) is not None:
-                self._dispatcher.arrive(run, entry.config)
+                self._dispatcher.arrive(run, entry.config).tried = True  # nobody sits and waits for it any more
         self._owed = []
 
     def _owe(self, run: Run | None) -> None:
@@ -143,8 +139,8 @@ class Scheduler:
         """Keep the schedule until cancelled; `stop` comes before that."""
         self._slots.begin()
         async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            self._dispatcher.serve_in(tasks)
+            self._serve_in(tasks)
+            tasks.start_soon(self._gate.keep, self._dispatcher.give_up)
             tasks.start_soon(self._slots.keep)
             tasks.start_soon(self._slots.release)
             task_status.started()
@@ -152,19 +148,24 @@ class Scheduler:
     async def cycle(self) -> list[Run]:
         """Run what is due now and what follows from it, and give all runs when the last is finished.
 
-        For `aiemp run --once`, instead of `serve`. Raises UserError when nothing can be written down.
+        Those that agents are not ready for are left to the next daemon, and have no outcome. For `aiemp run --once`,
+        instead of `serve`. Raises UserError when nothing can be written down.
         """
-        self._cycle = []
+        self._cycle, self._dispatcher.kept, self._dispatcher.waits_long = [], [], False
         self._slots.begin()
         async with anyio.create_task_group() as tasks:
-            self._tasks = tasks
-            self._dispatcher.serve_in(tasks)
+            self._serve_in(tasks)
             if self._slots.open:
                 await self._slots.claim_due()
                 self._slots.hand_over_until(None)
             await self._dispatcher.quiet()
-        runs, self._cycle = self._cycle, None
+        runs, self._cycle = self._cycle + self._dispatcher.kept, None
         return runs
+
+    def _serve_in(self, tasks: anyio.abc.TaskGroup) -> None:
+        self._tasks = tasks
+        self._dispatcher.serve_in(tasks)
+        self._follow_up.serve_in(tasks)
 
     async def stop(self) -> None:
         """End what runs, as `interrupted`, and leave what only waits to the next daemon. Nothing starts any more."""
@@ -184,7 +185,8 @@ class Scheduler:
         states: Mapping[str, TaskState],
         unreadable: Collection[str] = (),
     ) -> None:
-        self._enabled = config.scheduler.enabled
+        self._gate.use(config)
+        self._gate.look()
         self._dispatcher.set_limit(config.scheduler.max_concurrent)
         gone = [entry for name, entry in self._book.entries.items() if name not in {task.name for task in tasks}]
         changed = self._book.load(tasks, states, ZoneInfo(config.timezone), config.timezone, self._clock.now())
@@ -201,8 +203,7 @@ class Scheduler:
     def _forget(self, name: str) -> None:
         self._store.forget_state(name)
         self._last.pop(name, None)
-        self._guard.forget(name)
-        self._problems.clear(f"task {name}")
+        self._follow_up.forget(name)
         for active in self._dispatcher.of_task(name):
             self._dispatcher.cancel(active, takeup.GONE)
 
@@ -210,9 +211,8 @@ class Scheduler:
 
     def _hand_over(self, run: Run) -> None:
         """A claimed slot has come."""
-        entry = self._book.entries.get(run.task)
-        if entry is not None and entry.enabled and not self._closed():
-            self._dispatcher.arrive(run, entry.config)
+        if self._may_start(run.task):
+            self._dispatcher.arrive(run, self._book.entries[run.task].config)
         elif self._tasks is not None:
             self._tasks.start_soon(self._give_back, [run])
 
@@ -246,33 +246,12 @@ class Scheduler:
 
     def changed(self, name: str, first: float) -> None:
         """Files that a task waits for have appeared or changed, the first of them at `first` (monotonic seconds)."""
-        entry = self._book.entries.get(name)
-        if entry is None or not entry.enabled or self._closed() or self._tasks is None or name in self._following_up:
-            return
-        active = self._dispatcher.of_task(name)
-        if any(each.began is None and each.run.trigger is Trigger.CHANGE for each in active):
-            return  # one that waits will look at these files too
-        began = next((each.began for each in active if each.began is not None), None)
-        pause = self._guard.pause(name, first, began)
-        if pause:
-            text = (
-                f"task {name} is set off again and again by files that changed while it ran, its own work it seems; "
-                f"it now waits {span(pause)} each time: let it write elsewhere, or watch other files"
-            )
-            self._problems.report(f"task {name}", text)
-        else:
-            self._problems.clear(f"task {name}")
-        self._following_up.add(name)
-        self._tasks.start_soon(self._follow_up, name, pause)
+        self._follow_up.changed(name, first)
 
-    async def _follow_up(self, name: str, pause: float) -> None:
-        try:
-            await self._clock.sleep(pause)
-        finally:
-            self._following_up.discard(name)
+    def _may_start(self, name: str) -> bool:
+        """Whether there is such a task, and it may be set off by itself just now."""
         entry = self._book.entries.get(name)
-        if entry is not None and entry.enabled and not self._closed():
-            await self._try_to_fire(name, Trigger.CHANGE)
+        return entry is not None and entry.enabled and not self._closed()
 
     async def _try_to_fire(self, name: str, trigger: Trigger, *, dry_run: bool = False) -> None:
         try:
@@ -288,11 +267,11 @@ class Scheduler:
         if self._cycle is not None:
             self._cycle.append(run)
         if active.began is not None:
-            self._guard.ended(run.task, active.began, now)
+            self._follow_up.guard.ended(run.task, active.began, now)
         entry = self._book.entries.get(run.task)
         if entry is None:
             return
-        self._last[run.task] = replace(run, output="")
+        self._last[run.task] = replace(run, output="", details=None)
         if run.outcome is Outcome.SUCCESS:
             if not run.dry_run:
                 self._count_success(entry)
@@ -304,7 +283,7 @@ class Scheduler:
 
     async def _instead(self, run: Run, task: TaskConfig) -> None:
         """Write a run down in place of one that was cut off; it is the next daemon's to carry out."""
-        successor = takeup.successor(run, task, new_run_id(), self._clock.now())
+        successor = takeup.successor(run, task, new_run_id(), self._clock.now(), self._gate.agents)
         if successor is None:
             return
         try:
@@ -341,7 +320,7 @@ class Scheduler:
 
     @property
     def last_runs(self) -> Mapping[str, Run]:
-        """How each task's last run ended, without its output."""
+        """How each task's last run ended, without its output and details."""
         return self._last
 
     @property
@@ -349,9 +328,29 @@ class Scheduler:
         """`idle`, `running`, `paused` or `error`, as `status` has it."""
         if self._slots.failing:
             return "error"
-        if self.paused or not self._enabled:
+        if self._gate.shut:
             return "paused"
         return "running" if self._dispatcher.active else "idle"
+
+    @property
+    def paused(self) -> bool:
+        """Whether a person has paused it by command."""
+        return self._gate.paused
+
+    @property
+    def paused_by_file(self) -> bool:
+        """Whether the file PAUSE lies in the vault, as far as is known."""
+        return self._gate.file is not None
+
+    @property
+    def holds(self) -> Holds:
+        """The agents that take no prompts now."""
+        return self._gate.holds
+
+    @property
+    def spending(self) -> Spending:
+        """What agents and tasks have cost."""
+        return self._gate.spending
 
     def view(self, name: str) -> View:
         return View(self._book.entries[name], self._dispatcher.of_task(name), self._last.get(name))
@@ -379,20 +378,15 @@ class Scheduler:
 
     def pause(self, *, paused: bool) -> bool:
         """Start no run by itself any more, or again; a daemon that comes later keeps to it. False: nothing changed."""
-        if self.paused is paused:
-            return False
-        self.paused = paused
-        self._store.put_setting(PAUSED, "yes" if paused else None)
-        self._open_or_not()
-        self._bus.publish(SchedulerChanged(at=self._clock.now(), change="paused" if paused else "resumed"))
-        return True
+        return self._gate.pause(paused=paused)
 
     def _closed(self) -> bool:
-        return self.paused or not self._enabled or self._stopping
+        self._gate.look()
+        return self._gate.shut or self._stopping
 
     def _open_or_not(self) -> None:
-        self._slots.set_open(is_open=not self._closed())
-        self._dispatcher.pause(paused=self.paused or not self._enabled)
+        self._slots.set_open(is_open=not (self._gate.shut or self._stopping))
+        self._dispatcher.look_again()
 
     def _remember(self, entry: Entry, state: TaskState) -> None:
         self._book.remember(entry, state)

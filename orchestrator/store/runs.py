@@ -5,9 +5,12 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from orchestrator.schedule.runs import Phase, Run, Statistics, TaskState
+from orchestrator.schedule.spending import Spent
+from orchestrator.store import costs
 from orchestrator.store.database import Database, Unavailable
 from orchestrator.store.history import history
 from orchestrator.store.run_rows import RUN_COLUMNS, STATE_COLUMNS, Row, micros, run_of, run_row, state_of, state_row
@@ -37,7 +40,7 @@ _SELECT: Final = f"SELECT {RUN_COLUMNS} FROM runs"
 _UNFINISHED: Final = f"{_SELECT} WHERE phase <> 'finished' ORDER BY id"
 # Of what ended: a task that was skipped while its long run went on has ended last with that run.
 _LAST: Final = f"""
-    SELECT {RUN_COLUMNS.removesuffix("output")} '' FROM runs WHERE id IN (SELECT id FROM (
+    SELECT {RUN_COLUMNS.removesuffix("details, output")} NULL, '' FROM runs WHERE id IN (SELECT id FROM (
         SELECT id, max(ended_at) FROM runs WHERE ended_at IS NOT NULL AND outcome <> 'missed' GROUP BY task))
 """
 _PRUNE: Final = "DELETE FROM runs WHERE id IN (SELECT id FROM runs WHERE ended_at < ? ORDER BY ended_at LIMIT ?)"
@@ -49,9 +52,9 @@ _RETELL_STATE: Final = _SAVE_STATE.replace("REPLACE", "INSERT OR IGNORE", 1)
 class RunStore:
     """Runs, tasks' states and small facts in the database. Every method belongs to the event loop's thread.
 
-    Only `claim` and `states` raise, Unavailable: nothing may run that is not written down, nor by somebody who does not
-    know what ran before. What else cannot be written is reported by the database, kept, and tried again. While the
-    database cannot be read, all other reads find nothing.
+    Only `claim`, `states` and `spent_since` raise, Unavailable: nothing may run that is not written down, nor by
+    somebody who does not know what ran before and what it has cost. What else cannot be written is reported by the
+    database, kept, and tried again. While the database cannot be read, all other reads find nothing.
     """
 
     def __init__(self, database: Database) -> None:
@@ -60,6 +63,7 @@ class RunStore:
         # that one is written, whatever was the latest when the write was queued.
         self._states: dict[str, TaskState] = {}
         self._unfinished: dict[str, Row] = {}
+        self._paid: dict[str, Spent] = {}  # lately
         database.retell(self._retell)
 
     # --- tasks ---
@@ -181,18 +185,41 @@ class RunStore:
         """Per task the run that ended last, without its output. A missed slot is no run."""
         return {run.task: run for run in await self._read(_LAST, run_of)}
 
-    async def statistics(self) -> list[Statistics]:
-        """Per task the numbers of the runs that are kept and were begun, by task."""
-        return await self._database.read_aside(statistics, otherwise=[])
+    async def statistics(self, starts: tuple[datetime, datetime] | None = None) -> list[Statistics]:
+        """Per task the numbers of the runs that are kept and were begun, by task.
+
+        `starts`: when this day and this month began; without them nothing is said of what they have cost.
+        """
+        read = statistics if starts is None else partial(statistics, starts=starts)
+        return await self._database.read_aside(read, otherwise=[])
 
     async def prune(self, older_than: datetime) -> int:
-        """Forget what ended before `older_than`; give how many runs that were."""
+        """Forget what ended before `older_than`, and what it has cost; give how many runs that were."""
         values = (micros(older_than), PRUNED_AT_ONCE)
         pruned = 0
         with suppress(Unavailable):  # reported already; the next time will do
             while count := await self._database.write(lambda connection: connection.execute(_PRUNE, values).rowcount):
                 pruned += count
+            now = self._database.now()
+            while await self._database.write(lambda connection: costs.prune(connection, older_than, now)):
+                pass
         return pruned
+
+    # --- money ---
+
+    def add_cost(self, cost_id: str, spent: Spent) -> None:
+        """Remember what the attempt of that id has cost; durable when what is awaited next of a run returns."""
+        self._paid = {known: each for known, each in self._paid.items() if spent.at - each.at < costs.LATELY}
+        self._paid[cost_id] = spent
+
+        def write(connection: sqlite3.Connection) -> None:
+            costs.add(connection, cost_id, spent)
+
+        self._database.put(f"cost {cost_id}", write, passing=True, durable=True)
+
+    async def spent_since(self, moment: datetime) -> list[Spent]:
+        """What was spent from `moment` on, summed up. Raises Unavailable: what is left of budgets is unknown then."""
+        return await self._database.ask(lambda connection: costs.sums(connection, moment))
 
     async def flush(self) -> bool:
         """Return when all that was queued so far is on disk; False when the disk does not allow it."""
@@ -249,6 +276,8 @@ class RunStore:
     def _retell(self, connection: sqlite3.Connection) -> None:
         connection.executemany(_RETELL_STATE, [state_row(state) for state in self._states.copy().values()])
         connection.executemany(_CLAIM, list(self._unfinished.copy().values()))
+        for cost_id, spent in self._paid.copy().items():
+            costs.add(connection, cost_id, spent)
 
 
 def _state_or_not(row: Row) -> TaskState | None:

@@ -1,9 +1,11 @@
 """What the history of runs says in numbers."""
 
 import sqlite3
+from datetime import datetime
 from typing import Final
 
 from orchestrator.schedule.runs import Statistics
+from orchestrator.store import costs
 
 # ruff: noqa: S608  what these are put together from is constant
 # The index `runs_ended` answers all of it, each task's durations in order. The plus keeps SQLite from another index.
@@ -17,8 +19,12 @@ _RANKED: Final = f"""
 """
 
 
-def statistics(connection: sqlite3.Connection) -> list[Statistics]:
-    """Per task the numbers of the runs that are kept and were begun, by task. Percentiles are by nearest rank."""
+def statistics(connection: sqlite3.Connection, starts: tuple[datetime, datetime] | None = None) -> list[Statistics]:
+    """Per task the numbers of the runs that are kept and were begun, by task. Percentiles are by nearest rank.
+
+    `starts`: when this day and this month began; what they have cost so far is counted to the moment of each attempt.
+    """
+    recent = {} if starts is None else costs.by_task(connection, *starts)
 
     def ranked(task: str, percent: int, timed: int) -> float | None:
         if not timed:  # nobody knows how long interrupted runs took
@@ -28,6 +34,14 @@ def statistics(connection: sqlite3.Connection) -> list[Statistics]:
         return found[0]
 
     return [
-        Statistics(task, runs, success_rate, ranked(task, 50, timed), ranked(task, 95, timed), cost_usd)
+        Statistics(
+            task,
+            runs,
+            success_rate,
+            ranked(task, 50, timed),
+            ranked(task, 95, timed),
+            cost_usd,
+            *recent.get(task, (0.0, 0.0)),
+        )
         for task, runs, success_rate, timed, cost_usd in connection.execute(_COUNTS).fetchall()
     ]

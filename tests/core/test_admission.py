@@ -62,6 +62,17 @@ def test_who_is_let_in_or_removed_waits_no_more() -> None:
     assert not admission
 
 
+def test_who_waits_anew_waits_as_long_as_it_says_now_and_is_let_in_once() -> None:
+    admission = queue(candidate("again", "low", since=-10 * PATIENCE), candidate("other"))
+    admission.remove("again")
+    admission.add(candidate("again", "low"))
+    assert admission.take(1, [], 0.0) == ["other"]
+    admission.remove("again")
+    admission.add(candidate("again", "high"))
+    assert admission.take(9, [], 0.0) == ["again"]
+    assert not admission
+
+
 def test_a_low_run_gets_its_turn_however_many_urgent_ones_keep_coming() -> None:
     admission = queue(candidate("low", "low"))
     now = 0.0

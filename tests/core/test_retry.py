@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.config.model import Retry
 from orchestrator.schedule import retry
-from orchestrator.schedule.runs import Outcome, Run, Trigger
+from orchestrator.schedule.runs import Outcome, Result, Run, Trigger
 
 
 def run(attempts: int, retries: int) -> Run:
@@ -34,7 +34,11 @@ def test_only_failures_are_tried_again_and_only_so_often(
     outcome: Outcome,
     again: bool,  # noqa: FBT001
 ) -> None:
-    assert retry.again(run(attempts, retries), outcome) is again
+    assert retry.again(run(attempts, retries), Result(outcome)) is again
+
+
+def test_what_is_final_is_not_tried_again() -> None:
+    assert not retry.again(run(1, 3), Result(Outcome.FAILURE, final=True))
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from copy import copy
+from datetime import datetime
 
 from orchestrator.errors import UserError
 from orchestrator.schedule.runs import SCHEDULED, Phase, Run, TaskState
+from orchestrator.schedule.spending import Spent
 
 
 class FakeStore:
@@ -14,6 +16,7 @@ class FakeStore:
         self.saved: dict[str, TaskState] = {}
         self.rows: dict[str, Run] = {}  # as written down, in order
         self.settings: dict[str, str] = {}
+        self.costs: dict[str, Spent] = {}
         self.broken = False
 
     async def states(self) -> dict[str, TaskState]:
@@ -73,6 +76,13 @@ class FakeStore:
             self.settings.pop(key, None)
         else:
             self.settings[key] = value
+
+    def add_cost(self, cost_id: str, spent: Spent) -> None:
+        assert cost_id not in self.costs
+        self.costs[cost_id] = spent
+
+    async def spent_since(self, moment: datetime) -> list[Spent]:
+        return [each for each in self.costs.values() if each.at >= moment]
 
     def _write(self, run: Run) -> None:
         self.rows[run.run_id] = copy(run)

@@ -134,6 +134,19 @@ async def test_history_is_newest_first_and_tells_of_what_runs(tmp_path: Path) ->
         assert await runs.history("nobody", 10, None) == []
 
 
+async def test_details_are_found_again_but_neither_all_at_once_nor_with_the_last_runs(tmp_path: Path) -> None:
+    first, second = run(slot=0), run(slot=1)
+    first.details = {"session_id": "one", "stderr": "x" * 500}
+    second.details = {"denials": [{"tool": "Bash", "input": {"command": "ü\udcff"}}], "turns": 2}
+    async with opened(tmp_path / "aiemp.db") as (_, runs):
+        await finished(runs, end(begin(first), output="1"), end(begin(second), output="2"))
+        assert await runs.run(second.run_id) == second
+        assert await runs.history(None, 10, None) == [second, first]
+        cut = await runs.history(None, 10, None, outputs=400)
+        assert [(each.details, each.output) for each in cut] == [(second.details, "2"), (None, "1")]
+        assert [each.details for each in (await runs.last_runs()).values()] == [None]
+
+
 async def test_the_last_run_is_the_one_that_ended_last_and_no_missed_slot(tmp_path: Path) -> None:
     time = Time()
     long, skipped, missed, other = run(slot=0), run(slot=1), run(slot=2), run("other")
