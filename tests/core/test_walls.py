@@ -127,6 +127,7 @@ CLOCKS = {
 # Who reads a clock beside clock.py, and why.
 READS_A_CLOCK = {
     "orchestrator/clock.py": "it is the clock",
+    "orchestrator/agents/letta_http.py": "the child that sends to Letta: a program of its own",
     "orchestrator/logs/capture.py": "a thread of its own, which no manual clock can drive; pauses after disk trouble",
     "orchestrator/logs/follow.py": "`aiempctl tail`: a program of its own",
     "orchestrator/control/client.py": "`aiempctl`: a program of its own",
@@ -135,6 +136,7 @@ READS_A_CLOCK = {
     "orchestrator/cli/status.py": "`aiempctl`: a program of its own",
     "orchestrator/cli/status_rich.py": "`aiempctl`: a program of its own",
     "orchestrator/cli/tasks.py": "`aiempctl`: a program of its own",
+    "orchestrator/mcp/deadline.py": "the check of an MCP server: a program of its own",
     "watchers/kit.py": "watchers are programs of their own",
     "watchers/notify.py": "watchers are programs of their own",
     "watchers/filesystem.py": "watchers are programs of their own",
@@ -143,6 +145,7 @@ READS_A_CLOCK = {
 # Who may catch whatever comes, and why. Elsewhere errors reach the task group.
 BOUNDARIES = {
     "orchestrator/actions/handler_child.py": "whatever a handler raises is a failed attempt",
+    "orchestrator/doctor/examination.py": "a check's failure is a finding, and must not take the others down",
     "orchestrator/foreground.py": "unwraps what task groups wrap; all but a person's mistakes goes on",
     "orchestrator/journal.py": "logging's own boundary",
     "orchestrator/schedule/dispatcher.py": "a bug around one run must not reach the others or the watchers",
