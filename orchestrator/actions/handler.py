@@ -2,9 +2,9 @@
 
 import json
 import os
-import sys
 from typing import Final
 
+from orchestrator.actions.nameless import file_in_memory
 from orchestrator.config.model import Handler, TaskConfig
 from orchestrator.processes.programs import Surroundings
 from orchestrator.schedule.runs import Run, precise
@@ -34,7 +34,7 @@ class Call:
                 "dry_run": around.dry_run or run.dry_run,
             },
         }
-        self.fd = _nameless_file()
+        self.fd = file_in_memory()
         try:
             os.pwrite(self.fd, json.dumps(document).encode(), 0)
         except OSError:
@@ -47,13 +47,3 @@ class Call:
 
     def close(self) -> None:
         os.close(self.fd)
-
-
-def _nameless_file() -> int:
-    if sys.platform == "linux":
-        return os.memfd_create("aiemp-handler")
-    else:  # noqa: RET505  the type checker knows only whole branches as another platform's
-        import tempfile  # noqa: PLC0415  not needed on Linux
-
-        with tempfile.TemporaryFile() as file:
-            return os.dup(file.fileno())

@@ -1,4 +1,4 @@
-"""What the runs of a killed daemon have left behind: processes that go on although their runs are over."""
+"""What runs have left behind: processes that go on although their runs are over, or their daemon was killed."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ KILL_PATIENCE: Final = 5.0  # seconds after SIGKILL; who then still lives hangs 
 
 
 def end_leftovers(state: str, grace: float, of: Collection[str] | None = None) -> set[str]:
-    """End every process group of an earlier daemon's runs: SIGTERM, `grace` seconds, SIGKILL; give those runs' ids.
+    """End every process group of this vault's runs: SIGTERM, `grace` seconds, SIGKILL; give those runs' ids.
 
     `of`: only these runs'. Whose a process is shows by its environment, whether its leader lives or not, and also when
     it has a session of its own. Blocks: for a worker thread.

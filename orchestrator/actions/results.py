@@ -41,6 +41,16 @@ def of_chore(death: Death, output: Tail, stderr: Tail) -> Result:
     return failure("the chore ended without saying how it went", output.text())
 
 
+def prompt_of_chore(output: Tail) -> str | None:
+    """Give what the last line of a chore's output says to an agent, if it does."""
+    try:
+        found: Any = json.loads(output.last_line())
+    except ValueError:
+        return None
+    prompt = found.get("prompt") if isinstance(found, Mapping) else None
+    return prompt if isinstance(prompt, str) and prompt.strip() else None
+
+
 def _read(document: bytes, printed: Tail) -> Result | None:
     """Read `{"outcome", "output", "error"}`; None where that is not what it is."""
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions.launch import program
-from orchestrator.config.model import Builtin, Command, Handler, TaskConfig
+from orchestrator.actions.launch import agent_program, own_program, program, surroundings
+from orchestrator.config.model import Builtin, Command, Handler, Prompt, TaskConfig
 from orchestrator.places import Places
 from orchestrator.processes.children import Program
 from orchestrator.processes.programs import NOT_INHERITED, Surroundings, Unlaunchable
@@ -16,6 +16,7 @@ from orchestrator.schedule.runs import Run, Trigger
 
 SOCKET = "/run/notify/r1"
 PATH = {"PATH": "/usr/bin:/bin"}
+SLOT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def made(
@@ -29,7 +30,7 @@ def made(
 ) -> Program:
     (folder / "vault").mkdir(exist_ok=True)
     around = Surroundings(Places(str(folder / vault)), str(folder), dry_daemon, environ)
-    run = Run("r1", "t", datetime(2026, 11, 20, tzinfo=UTC), Trigger.MANUAL, dry_run=dry_run)
+    run = Run("r1", "t", SLOT, Trigger.MANUAL, dry_run=dry_run)
     return program(TaskConfig("t", action), action, run, around, timezone="Asia/Kathmandu", notify_socket=SOCKET)
 
 
@@ -86,3 +87,43 @@ def test_handlers_and_chores_are_modules_of_ours_for_which_nothing_in_the_vault_
 def test_a_vault_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unlaunchable, match=f"the vault {tmp_path}/gone does not exist any more"):
         made(tmp_path, Command(("/bin/true",)), vault="gone")
+
+
+def test_what_an_agent_is_told_is_what_a_command_is(tmp_path: Path) -> None:
+    (tmp_path / "vault").mkdir()
+    around = Surroundings(Places(str(tmp_path / "vault")), str(tmp_path), dry_run=False, environ=PATH)
+    task = TaskConfig("t", Prompt("hi", "claude"))
+    assert surroundings(task, Run("r1", "t", SLOT, Trigger.MANUAL), around, SOCKET) == told(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("{bin}:.", "{bin}/agent"),
+        (".::vault:{bin}", "{bin}/agent"),
+        (".:vault:", None),
+        ("", None),
+    ],
+)
+def test_an_agent_is_not_looked_for_in_relative_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, found: str | None
+) -> None:
+    for folder in ("bin", "vault"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "agent").touch(0o755)
+    monkeypatch.chdir(tmp_path / "vault")
+    around = Surroundings(Places(str(tmp_path / "vault")), str(tmp_path), dry_run=False, environ={})
+    environ = {"PATH": path.format(bin=tmp_path / "bin"), "MORE": "1"}
+    if found is None:
+        with pytest.raises(Unlaunchable, match="'agent' is not on the PATH"):
+            agent_program(("agent", "-p"), around, environ)
+    else:
+        executable = found.format(bin=tmp_path / "bin")
+        made = agent_program(("agent", "-p"), around, environ)
+        assert made == Program(executable, ("agent", "-p"), f"{tmp_path}/vault", environ)
+
+
+def test_a_module_of_ours_needs_no_looking_for(tmp_path: Path) -> None:
+    around = Surroundings(Places(str(tmp_path / "vault")), str(tmp_path), dry_run=False, environ={})
+    argv = (sys.executable, "-P", "-m", "orchestrator.agents.letta_child")
+    assert own_program(argv[-1], around, PATH) == Program(sys.executable, argv, f"{tmp_path}/vault", PATH)

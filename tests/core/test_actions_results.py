@@ -169,3 +169,20 @@ def test_a_handler_that_returned_nothing_has_failed(returned: bytes) -> None:
 )
 def test_a_chore_went_as_its_last_line_says(death: Death, said: bytes, result: Result) -> None:
     assert results.of_chore(death, tail(said, limit=1000), tail(b"why\n")) == result
+
+
+@pytest.mark.parametrize(
+    ("said", "prompt"),
+    [
+        (b'counting\n{"outcome": "success", "output": "3", "prompt": "Sort $5 \\n them"}\n', "Sort $5 \n them"),
+        (b'{"outcome": "success", "prompt": ""}', None),
+        (b'{"outcome": "success", "prompt": " \\n"}', None),
+        (b'{"outcome": "success", "prompt": 5}', None),
+        (b'{"outcome": "success"}', None),
+        (b'["prompt"]', None),
+        (b"prompt", None),
+        (b"", None),
+    ],
+)
+def test_a_chore_says_on_its_last_line_what_an_agent_is_to_be_told(said: bytes, prompt: str | None) -> None:
+    assert results.prompt_of_chore(tail(said, limit=1000)) == prompt

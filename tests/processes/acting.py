@@ -10,9 +10,10 @@ from pathlib import Path
 import anyio
 from spawning import PATIENCE, group_lives, until
 
+from orchestrator.actions.groups import Patience
 from orchestrator.actions.host import ActionHost
 from orchestrator.clock import SystemClock
-from orchestrator.config.model import Action, Command, Handler, TaskConfig
+from orchestrator.config.model import Action, AgentConfig, Command, Handler, TaskConfig
 from orchestrator.places import Places, private_folder
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.processes.programs import Surroundings
@@ -25,7 +26,14 @@ SLOT = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 class Stage:
     """A host, and what is said on it. The configuration lies in `folder`, the vault in `folder`/vault."""
 
-    def __init__(self, folder: Path, on_builtin: Mapping[str, Callable[[], Awaitable[Result]]] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        on_builtin: Mapping[str, Callable[[], Awaitable[Result]]] | None = None,
+        *,
+        agents: Mapping[str, AgentConfig] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         self.folder, self.vault = folder, folder / "vault"
         self.vault.mkdir()
         places = Places(str(self.vault))
@@ -34,7 +42,18 @@ class Stage:
         self.around = Surroundings(places, str(folder), dry_run=False, environ=dict(os.environ))
         notify = NotifySockets(os.path.join(places.state, "runs"))  # noqa: PTH118  places are strings
         redact = Redactor(self.around.environ)
-        self.host = ActionHost(self.around, notify, SystemClock(), on_builtin or {}, timezone="UTC", redact=redact)
+        self.budgets: dict[str, float] = {}
+        self.host = ActionHost(
+            self.around,
+            notify,
+            SystemClock(),
+            on_builtin or {},
+            timezone="UTC",
+            redact=redact,
+            agents=agents,
+            budget_left=self.budgets.get,
+            patience=patience,
+        )
         self.said: list[str] = []
 
     async def perform(self, action: Action, run: Run | None = None) -> Result:
@@ -63,15 +82,20 @@ class Stage:
 
     def nothing_left(self) -> bool:
         """Whether the host has forgotten everything about its runs, sockets included."""
-        host = self.host
-        return not (host._running or host._leaders or host._outputs._selector.get_map() or host._notify._sockets)
+        groups = self.host.groups
+        heard = groups._outputs._selector.get_map() or groups._notify._sockets
+        return not (groups._running or groups._leaders or heard)
 
 
 @asynccontextmanager
 async def stage(
-    folder: Path, on_builtin: Mapping[str, Callable[[], Awaitable[Result]]] | None = None
+    folder: Path,
+    on_builtin: Mapping[str, Callable[[], Awaitable[Result]]] | None = None,
+    *,
+    agents: Mapping[str, AgentConfig] | None = None,
+    patience: Patience | None = None,
 ) -> AsyncIterator[Stage]:
-    made = Stage(folder, on_builtin)
+    made = Stage(folder, on_builtin, agents=agents, patience=patience)
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(made.host.serve)

@@ -15,9 +15,9 @@ import pytest
 from acting import Stage, dry, gone, new_run, stage
 from spawning import PATIENCE, group_lives, until
 
-from orchestrator.actions import host as host_module
+from orchestrator.actions.groups import Patience
 from orchestrator.actions.printed import OUTPUT_MAX, STDERR_MAX
-from orchestrator.config.model import Builtin, Command, Prompt
+from orchestrator.config.model import Builtin, Command
 from orchestrator.schedule.runs import Outcome, Result
 
 SUCCESS, FAILURE = Outcome.SUCCESS, Outcome.FAILURE
@@ -33,9 +33,7 @@ print("done")
 """
 
 
-@pytest.fixture
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_module, "STOP_GRACE", 0.3)
+SHORT = Patience(stop=0.3)
 
 
 # --- results ---
@@ -120,7 +118,7 @@ async def test_a_machine_that_is_short_of_something_is_a_failure_in_words(
                 *{
                     "spawn": (subprocess, "Popen"),
                     "pipe": (os, "pipe"),
-                    "socket": (here.host._notify, "open"),
+                    "socket": (here.host.groups._notify, "open"),
                 }[what],
                 refuse,
             )
@@ -131,14 +129,13 @@ async def test_a_machine_that_is_short_of_something_is_a_failure_in_words(
         assert (await here.sh("echo hi")).output == "hi\n"
 
 
-async def test_prompts_wait_for_another_version_and_chores_of_the_daemon_are_called(tmp_path: Path) -> None:
+async def test_chores_of_the_daemon_are_called(tmp_path: Path) -> None:
     async def update() -> Result:
         return Result(SUCCESS, "updated")
 
     async with stage(tmp_path, {"health_update": update}) as here:
         assert await here.perform(Builtin("health_update")) == Result(SUCCESS, "updated")
         assert (await here.perform(Builtin("no_such_chore"))).outcome is FAILURE
-        assert (await here.perform(Prompt("hi", "claude"))).error == "prompts are not run by this version"
 
 
 # --- output ---
@@ -223,8 +220,8 @@ while :; do sleep 1000; done
 """
 
 
-async def test_cancelling_ends_the_whole_group_also_those_who_ignore_sigterm(tmp_path: Path, short_grace: None) -> None:
-    async with stage(tmp_path) as here:
+async def test_cancelling_ends_the_whole_group_also_those_who_ignore_sigterm(tmp_path: Path) -> None:
+    async with stage(tmp_path, patience=SHORT) as here:
         run = new_run()
         with anyio.CancelScope() as scope:
             async with anyio.create_task_group() as tasks:
@@ -245,7 +242,7 @@ async def test_who_obeys_sigterm_is_not_waited_for(tmp_path: Path) -> None:
             pid = await here.number("leader")
             started = anyio.current_time()
             tasks.cancel_scope.cancel()
-        assert anyio.current_time() - started < host_module.STOP_GRACE
+        assert anyio.current_time() - started < Patience().stop
         assert gone(pid)
         assert (here.vault / "bye").exists()
 
@@ -259,8 +256,8 @@ async def test_a_run_cancelled_before_it_began_starts_nothing(tmp_path: Path) ->
         assert not (here.vault / "begun").exists()
 
 
-async def test_a_group_is_ended_also_when_nobody_serves_any_more(tmp_path: Path, short_grace: None) -> None:
-    here = Stage(tmp_path)
+async def test_a_group_is_ended_also_when_nobody_serves_any_more(tmp_path: Path) -> None:
+    here = Stage(tmp_path, patience=SHORT)
     async with anyio.create_task_group() as tasks:
         await tasks.start(here.host.serve)
         tasks.start_soon(here.sh, STUBBORN)
@@ -290,9 +287,7 @@ async def test_killing_all_needs_no_patience(tmp_path: Path) -> None:
 async def test_who_not_even_sigkill_ends_is_left_alone_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(host_module, "STOP_GRACE", 0.02)
-    monkeypatch.setattr(host_module, "KILL_PATIENCE", 0.02)
-    async with stage(tmp_path) as here:
+    async with stage(tmp_path, patience=Patience(stop=0.02, kill=0.02)) as here:
         with monkeypatch.context() as deaf:
             deaf.setattr("orchestrator.processes.children.signal_group", lambda *_: None)
             async with anyio.create_task_group() as tasks:
@@ -321,10 +316,8 @@ async def test_who_is_killed_from_outside_has_failed(tmp_path: Path) -> None:
     assert found == [Result(FAILURE, "", "killed by SIGTERM")]
 
 
-async def test_what_a_leader_leaves_in_its_group_is_ended_before_the_result_is_given(
-    tmp_path: Path, short_grace: None
-) -> None:
-    async with stage(tmp_path) as here:
+async def test_what_a_leader_leaves_in_its_group_is_ended_before_the_result_is_given(tmp_path: Path) -> None:
+    async with stage(tmp_path, patience=SHORT) as here:
         script = '(trap "" TERM; echo ready > ready; exec sleep 1000) & until test -s ready; do :; done; echo $$'
         result = await here.sh(script)
         assert result.outcome is SUCCESS
@@ -356,14 +349,14 @@ async def test_a_flood_from_who_left_the_group_does_not_hold_the_result_up(tmp_p
 async def test_a_descriptor_closed_early_costs_nothing(tmp_path: Path) -> None:
     async with stage(tmp_path) as here:
         turns = 0
-        read = here.host._outputs.read
+        read = here.host.groups._outputs.read
 
         def count() -> None:
             nonlocal turns
             turns += 1
             read()
 
-        here.host._outputs.read = count  # type: ignore[method-assign]
+        here.host.groups._outputs.read = count  # type: ignore[method-assign]
         assert (await here.sh("exec >&- 2>&-; sleep 0.2")) == Result(SUCCESS, "")
         assert turns < 10  # an end of file is not read over and over
 
