@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import anyio.abc
 from orchestrator import __version__, adoption, groundwork, journal
 from orchestrator.clock import Clock
 from orchestrator.config.model import Config
+from orchestrator.control.agent_board import AgentBoard
 from orchestrator.control.commands import Commands
 from orchestrator.control.readiness import ready
 from orchestrator.control.server import ControlServer
@@ -24,6 +25,7 @@ from orchestrator.descriptors import make_room
 from orchestrator.errors import UserError
 from orchestrator.events import Bus, SupervisorChanged
 from orchestrator.logs.capture import Capture
+from orchestrator.mcp.monitor import McpMonitor
 from orchestrator.places import Places
 from orchestrator.problems import Problems
 from orchestrator.processes.identity import boot_id
@@ -95,8 +97,12 @@ class Daemon:
             bus=bus,
             problems=problems,
         )
+        scheduler = self._scheduling.scheduler
+        self._agents = AgentBoard(config, scheduler, around.environ, clock=clock, bus=bus, problems=problems)
+        self._mcp = McpMonitor(places, around, clock, self._scheduling.groups, bus, problems)
+        self._checking: anyio.CancelScope | None = None  # the MCP servers
         self._status = StatusSource(
-            config, self._supervisor, self._machine.launched, self._scheduling.scheduler, problems, clock
+            config, self._supervisor, self._machine.launched, scheduler, self._agents, self._servers, problems, clock
         )
         self._recorder = Recorder(self._database, self._supervisor, self._machine, self._status, clock)
         self._reporter = Reporter(places, self._rows, clock=clock, bus=bus, problems=problems, timezone=config.timezone)
@@ -124,7 +130,10 @@ class Daemon:
         """Live: start, serve until told to stop, stop. With `once`, stop after one cycle and give its summary."""
         summary = None
         self._problems.bind(asyncio.get_running_loop())
-        with self._bus.subscribed(journal.write), self._bus.subscribed(self._recorder.note):
+        listeners = journal.write, self._recorder.note, self._agents.note
+        with ExitStack() as listening:
+            for listener in listeners:
+                listening.enter_context(self._bus.subscribed(listener))
             async with self._database, anyio.create_task_group() as tasks:
                 self._publish("starting")
                 await self._start(tasks)
@@ -133,6 +142,7 @@ class Daemon:
                     await self._scheduling.prepare()
                 else:
                     await tasks.start(self._scheduling.serve)
+                    tasks.start_soon(self._look_after_servers)
                 # Not earlier: "stopped" would be written down for what is only not started yet.
                 tasks.start_soon(self._recorder.serve)
                 if not self.stopping:
@@ -225,6 +235,8 @@ class Daemon:
         self._status.state = "stopping"
         self._publish("stopping")
         self._manager.send(STOPPING="1", STATUS="stopping the watchers")
+        if self._checking is not None:
+            self._checking.cancel()
         limit, last_words = self._limit(), self._last_words
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as ends:
@@ -293,6 +305,14 @@ class Daemon:
             with suppress(UserError):  # said in the log and in `status`; the old configuration stays
                 await self.reload(plan=False)
 
+    async def _look_after_servers(self) -> None:
+        self._mcp.use(self._reloader.config)
+        with anyio.CancelScope() as self._checking:
+            await self._mcp.serve()
+
+    def _servers(self) -> list[dict[str, Any]]:
+        return [found.as_json() for found in self._mcp.findings()]
+
     async def _feed_watchdog(self, interval: float) -> None:
         while True:
             self._manager.send(WATCHDOG="1")
@@ -303,11 +323,14 @@ class Daemon:
         return [
             health.supervisor_row(supervisor, self._status.started_at),
             *(health.watcher_row(watcher) for watcher in self._status.watchers()),
+            *(health.server_row(server) for server in self._servers()),
+            *(health.agent_row(agent) for agent in self._agents.look()),
             *self._status.board.rows(),
         ]
 
     def _apply_settings(self, config: Config) -> None:
-        self._status.config = config
+        self._status.config = self._agents.config = config
+        self._mcp.use(config)
         self._capture.set_limits(config.logs)
         self._machine.use_dry_run(config.dry_run)
         self._reporter.use_timezone(config.timezone)

@@ -152,6 +152,26 @@ class SchedulerChanged(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentChanged(Fact):
+    """An agent's program is missing, its budget spent, or no longer: `state` as in the `agents` of status."""
+
+    kind: ClassVar[str] = "agent"
+    name: str
+    state: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpChanged(Fact):
+    """Something else is known of an MCP server: `state` is one of those of `mcp` in status."""
+
+    kind: ClassVar[str] = "mcp"
+    name: str
+    state: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemChanged(Fact):
     """Something is wrong beside the watchers (`text`), or no longer is (None)."""
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from orchestrator.events import (
     Fact,
+    McpChanged,
     ProblemChanged,
     RunFinished,
     RunRetrying,
@@ -45,6 +46,8 @@ def level(fact: Fact) -> int:
             return logging.DEBUG
         case RunRetrying():
             return logging.WARNING
+        case McpChanged(error=error):
+            return logging.INFO if error is None else logging.WARNING
         case RunFinished(outcome=outcome):
             return logging.INFO if outcome in FINE else logging.WARNING
         case _:

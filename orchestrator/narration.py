@@ -35,6 +35,11 @@ def tell(fact: dict[str, Any]) -> str:
             return f"{get('name')}: {get('change')}{why}"
         case "scheduler":
             return f"scheduler: {get('change')}"
+        case "agent":
+            why = f": {said['reason']}" if "reason" in said else ""
+            return f"agent {get('name')}: {get('state')}{why}"
+        case "mcp":
+            return f"MCP server {get('name')}: {get('state')}{_why(said)}"
         case "config.reloaded":
             changes = [f"{word} {_listed(fact[word])}" for word in _LISTS if fact.get(word)]
             return f"configuration reloaded: {'; '.join(changes) or 'no watcher changed'}"

@@ -71,7 +71,17 @@ class Scheduling:
         around = Surroundings(places, str(config.file.parent), config.dry_run, environ)
         on_builtin = {"health_update": update_dashboard}
         redact = Redactor(environ)
-        self._host = ActionHost(around, notify, clock, timezone=config.timezone, on_builtin=on_builtin, redact=redact)
+        self._host = ActionHost(
+            around,
+            notify,
+            clock,
+            timezone=config.timezone,
+            on_builtin=on_builtin,
+            redact=redact,
+            agents=config.agents,
+            budget_left=self._budget_left,
+        )
+        self.groups = self._host.groups  # of processes; serve() hears of them
         runner = Runner(
             self._host,
             store,
@@ -157,6 +167,7 @@ class Scheduling:
         self._config = config
         self._host.use_dry_run(config.dry_run)
         self._host.use_timezone(config.timezone)
+        self._host.use_agents(config.agents)
         async with self._one_at_a_time:
             if self._prepared:  # else it will be, with this configuration
                 await self.scheduler.load(self._config, *await self._tasks())
@@ -255,6 +266,9 @@ class Scheduling:
 
     async def _exists(self, patterns: Sequence[str]) -> bool:
         return await in_thread(any_exists, self._places.vault, patterns)
+
+    def _budget_left(self, agent: str) -> float | None:
+        return self.scheduler.spending.left(agent, self._clock.now())
 
     async def _prune(self) -> None:
         while True:

@@ -112,6 +112,8 @@ def without_daemon(args: Namespace, vault: str, names: list[str]) -> dict[str, A
         "supervisor": supervisor,
         "watchers": matching(watchers, names),
         "tasks": matching(tasks, names),
+        "agents": [],
+        "mcp": [],
         "vault": counts(vault),
     }
 

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.status_text import HEADINGS, cells, problems, supervisor_line, tasks, vault_line
+from orchestrator.cli.status_text import HEADINGS, cells, others, problems, supervisor_line, tasks, vault_line
 from orchestrator.cli.tables_rich import WIDE, console, table
 
 _STYLES = {
@@ -37,6 +37,7 @@ def picture(found: dict[str, Any], now: float, *, whole: bool, width: int) -> Gr
         headings, *rows = tasks(found["tasks"], now)
         parts.append(table(headings, rows))
     if whole:
+        parts += [table(headings, rows) for headings, *rows in others(found)]
         parts.append(Text(vault_line(found["vault"])))
         parts += [Text(f"problem: {line}", style="yellow") for line in problems(supervisor)]
     return Group(*parts)

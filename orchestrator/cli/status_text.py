@@ -21,6 +21,7 @@ def render(found: dict[str, Any], now: float, *, whole: bool) -> str:
     if found["tasks"]:
         tables.append(columns(tasks(found["tasks"], now)))
     if whole:
+        tables += [columns(rows) for rows in others(found)]
         tables.insert(0, [supervisor_line(supervisor)])
         tables.append([vault_line(found["vault"]), *(f"problem: {line}" for line in problems(supervisor))])
     return "\n\n".join("\n".join(lines) for lines in tables)
@@ -31,6 +32,15 @@ def tasks(found: list[dict[str, Any]], now: float) -> list[list[str]]:
     from orchestrator.cli.task_text import IN_STATUS, TASK_HEADINGS, task_cells  # noqa: PLC0415  only where there are some
 
     return [TASK_HEADINGS[:IN_STATUS], *(task_cells(each, now)[:IN_STATUS] for each in found)]
+
+
+def others(found: dict[str, Any]) -> list[list[list[str]]]:
+    """Agents and MCP servers: for each that there are, headings and a row each."""
+    if not found.get("agents") and not found.get("mcp"):
+        return []
+    from orchestrator.cli.agent_text import agent_rows, server_rows  # noqa: PLC0415  only where there are some
+
+    return [rows for rows in (agent_rows(found.get("agents")), server_rows(found.get("mcp"))) if rows]
 
 
 def supervisor_line(supervisor: dict[str, Any]) -> str:

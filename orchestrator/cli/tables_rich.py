@@ -23,10 +23,20 @@ _STYLES = {
     "missed": "yellow",
     "skipped": "dim",
     "under": "cyan",
+    "ready": "green",
+    "held": "yellow",
+    "spent": "yellow",
+    "missing": "bold red",
+    "ok": "green",
+    "failed": "bold red",
+    "login": "yellow",
 }
 _STYLED = {"STATE", "LAST", "OUTCOME"}
-_NUMBERS = {"TOOK", "ATTEMPTS", "RUNS", "SUCCESS", "P50", "P95", "COST"}
-_FOLDED = {"NAME", "TASK"}
+_NUMBERS = {
+    *("TOOK", "ATTEMPTS", "RUNS", "SUCCESS", "P50", "P95", "COST"),
+    *("TODAY", "MONTH", "BUDGET", "TOOLS", "LATENCY"),
+}
+_FOLDED = {"NAME", "TASK", "AGENT", "MCP SERVER"}
 _CUT = {"SCHEDULE", "ACTION", "DETAILS", "RESULT"}
 
 

@@ -1,7 +1,7 @@
 """What `status` answers: the supervisor, its watchers, tasks and the vault as one JSON object of the contract."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,8 +10,8 @@ import anyio.lowlevel
 from orchestrator import __version__
 from orchestrator.clock import Clock
 from orchestrator.config.model import Config
+from orchestrator.control.agent_board import AgentBoard
 from orchestrator.control.task_board import TaskBoard
-from orchestrator.control.task_status import task_object
 from orchestrator.problems import Problems
 from orchestrator.schedule.scheduler import Scheduler
 from orchestrator.supervise.machine import Launched
@@ -24,7 +24,10 @@ TASKS_AT_ONCE: Final = 200  # so many objects take some milliseconds
 
 
 class StatusSource:
-    """Looks at everything at once. `state` and `config` are kept up to date by the app."""
+    """Looks at everything at once. `state` and `config` are kept up to date by the app.
+
+    `servers` gives the objects of the MCP servers.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,8 @@ class StatusSource:
         supervisor: Supervisor,
         launched: Mapping[str, Launched],
         scheduler: Scheduler,
+        agents: AgentBoard,
+        servers: Callable[[], list[dict[str, Any]]],
         problems: Problems,
         clock: Clock,
     ) -> None:
@@ -45,7 +50,9 @@ class StatusSource:
         self._problems = problems
         self._clock = clock
         self._meter = Meter()
-        self.board = TaskBoard(scheduler, clock)
+        self.agents = agents
+        self._servers = servers
+        self.board = TaskBoard(scheduler, clock, agents.blocked)
 
     def supervisor(self) -> dict[str, Any]:
         return {
@@ -83,7 +90,7 @@ class StatusSource:
         found = list[dict[str, Any]]()
         for at in range(0, len(names), TASKS_AT_ONCE):
             there = [name for name in names[at : at + TASKS_AT_ONCE] if name in self._scheduler.entries]
-            found += [task_object(self._scheduler.view(name)) for name in there]
+            found += [self.board.object(name) for name in there]
             await anyio.lowlevel.checkpoint()
         return found
 
@@ -105,5 +112,12 @@ class StatusSource:
             counts = await in_thread(folders.counts, str(self.config.vault))
         except OSError:  # no thread left
             counts = folders.counts(str(self.config.vault))
-        tasks = await self.tasks(task_names)
-        return {"supervisor": self.supervisor(), "watchers": watchers, "tasks": tasks, "vault": counts}
+        agents = self.agents.look()
+        return {
+            "supervisor": self.supervisor(),
+            "watchers": watchers,
+            "tasks": await self.tasks(task_names),
+            "agents": agents,
+            "mcp": self._servers(),
+            "vault": counts,
+        }

@@ -2,14 +2,16 @@
 
 import itertools
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from orchestrator.clock import Clock
+from orchestrator.config.model import TaskConfig
 from orchestrator.control.task_status import task_object
 from orchestrator.events import (
+    AgentChanged,
     ConfigReloaded,
     Fact,
     RunFinished,
@@ -51,9 +53,10 @@ class _Kept:
 class TaskBoard:
     """The tasks as the Dashboard shows them and the database remembers them. `note` has to hear of every fact."""
 
-    def __init__(self, scheduler: Scheduler, clock: Clock) -> None:
+    def __init__(self, scheduler: Scheduler, clock: Clock, blocked: Callable[[TaskConfig], str | None]) -> None:
         self._scheduler = scheduler
         self._clock = clock
+        self._blocked = blocked
         self._entries: object = None  # what was looked through as a whole; another one means that all is new
         self._touched = set[str]()
         self._kept = dict[str, _Kept]()
@@ -68,7 +71,7 @@ class TaskBoard:
         """Something happened: what it is about is looked at again, when somebody asks."""
         if isinstance(fact, RunStarted | RunRetrying | RunFinished | TaskChanged):
             self._touched.add(fact.name)
-        elif isinstance(fact, ConfigReloaded | SchedulerChanged):
+        elif isinstance(fact, AgentChanged | ConfigReloaded | SchedulerChanged):
             self._entries = None
 
     def rows(self) -> list[Row]:
@@ -87,12 +90,17 @@ class TaskBoard:
         names = list(itertools.islice(self._changed, at_most))
         for name in names:
             del self._changed[name]
-        return Changes({self._kept[name].number: task_object(self._scheduler.view(name)) for name in names}, gone)
+        return Changes({self._kept[name].number: self.object(name) for name in names}, gone)
 
     def forget(self) -> None:
         """Let `take` give everything again."""
         self._changed = dict.fromkeys(self._kept)
         self._gone = []
+
+    def object(self, name: str) -> dict[str, Any]:
+        """Give the contract's object of one task as it is now."""
+        view = self._scheduler.view(name)
+        return task_object(view, self._blocked(view.entry.config))
 
     # --- looking ---
 
@@ -153,7 +161,7 @@ class TaskBoard:
     def _seen(self, entry: Entry, number: int, known: _Kept | None) -> _Kept:
         view = self._scheduler.view(entry.name)
         doing = tuple((each.run.phase, each.status_text) for each in view.active)
-        seen = entry.config, entry.state, entry.next, view.last, doing
+        seen = entry.config, entry.state, entry.next, view.last, doing, self._blocked(entry.config)
         same = known is not None and known.seen == seen
         if known is None or not same or known.number != number:
             self._changed[entry.name] = None
@@ -182,5 +190,5 @@ class TaskBoard:
     def _row(self, name: str) -> Row:
         kept = self._kept[name]
         if kept.row is None:
-            kept.row = task_row(task_object(self._scheduler.view(name)))
+            kept.row = task_row(self.object(name))
         return kept.row

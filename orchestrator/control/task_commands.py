@@ -10,7 +10,6 @@ from orchestrator.control import protocol
 from orchestrator.control.protocol import RpcError
 from orchestrator.control.server import Progress
 from orchestrator.control.status import StatusSource
-from orchestrator.control.task_status import task_object
 from orchestrator.errors import ConfigInvalid, UserError
 from orchestrator.schedule.runner import Active
 from orchestrator.schedule.runs import Run, Trigger
@@ -94,7 +93,7 @@ class TaskCommands:
 
     async def _task_get(self, params: dict[str, Any], _: Progress) -> Any:
         (name,) = self._one(params["name"])
-        return {"task": task_object(self._scheduler.view(name)) | {"settings": await self._scheduling.settings(name)}}
+        return {"task": self._status.board.object(name) | {"settings": await self._scheduling.settings(name)}}
 
     def _one(self, name: str) -> list[str]:
         if name not in self._scheduler.entries:
@@ -161,7 +160,7 @@ class TaskCommands:
         except UserError as error:
             raise RpcError(protocol.FAILED, str(error)) from error
         (name,) = self._one(name)  # another command may have been faster still
-        return {"task": task_object(self._scheduler.view(name))}
+        return {"task": self._status.board.object(name)}
 
     async def _remove(self, params: dict[str, Any], _: Progress) -> Any:
         await self._ready()
@@ -183,7 +182,8 @@ class TaskCommands:
         return {"runs": [run.as_json() for run in runs]}
 
     async def _stats(self, _: dict[str, Any], __: Progress) -> Any:
-        return {"stats": [each.as_json() for each in await self._store.statistics()]}
+        starts = self._scheduler.spending.starts(self._clock.now())
+        return {"stats": [each.as_json() for each in await self._store.statistics(starts)]}
 
     async def _pause_or_resume(self, params: dict[str, Any], _: Progress) -> Any:
         await self._ready()
@@ -193,7 +193,9 @@ class TaskCommands:
         word = "paused" if pausing else "resumed"
         state = self._scheduler.state
         message = word if changed else f"was {'paused' if pausing else 'not paused'} already"
-        if not pausing and state == "paused":
+        if not pausing and self._scheduler.paused_by_file:
+            message += "; but the file PAUSE in the vault keeps it from starting runs until it is removed"
+        elif not pausing and state == "paused":
             message += "; but [scheduler] enabled = false in the configuration keeps it from starting runs"
         if not stored:
             raise RpcError(protocol.FAILED, f"{message}, but {UNSTORED}")

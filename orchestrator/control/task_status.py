@@ -7,11 +7,12 @@ from orchestrator.schedule import when
 from orchestrator.schedule.runs import Phase, Run, precise
 from orchestrator.schedule.scheduler import View
 
+_OF_A_RUN = ("run_id", "outcome", "slot", "started_at", "duration_seconds", "error", "cost_usd")
 _ORDER = (Phase.RUNNING, Phase.RETRYING, Phase.QUEUED)  # of several unfinished runs the state of the busiest is told
 
 
-def task_object(view: View) -> dict[str, Any]:
-    """Give the contract's object of one task, and more of it for people."""
+def task_object(view: View, blocked: str | None) -> dict[str, Any]:
+    """Give the contract's object of one task, and more of it for people. `blocked`: why its prompts do not run now."""
     entry, config = view.entry, view.entry.config
     phases = {active.run.phase for active in view.active}
     said = next((active.status_text for active in view.active if active.status_text), None)
@@ -28,6 +29,7 @@ def task_object(view: View) -> dict[str, Any]:
         "lane": config.lane,
         "action": _in_words(config.action),
         "status_text": said,
+        "blocked": blocked,
         "added": config.added,
         "runs_left": left,
     }
@@ -35,7 +37,7 @@ def task_object(view: View) -> dict[str, Any]:
 
 def _last_run(run: Run) -> dict[str, Any]:
     told = run.as_json()
-    return {key: told[key] for key in ("run_id", "outcome", "slot", "started_at", "duration_seconds", "error")}
+    return {key: told[key] for key in _OF_A_RUN}
 
 
 def _in_words(action: Action) -> str:

@@ -29,6 +29,14 @@ _LIGHTS: Final = {
     "timeout": "🔴",
     "interrupted": "🟡",
     "missed": "🟡",
+    "ready": "🟢",
+    "held": "🟡",
+    "spent": "🟡",
+    "missing": "🔴",
+    "ok": "🟢",
+    "failed": "🔴",
+    "login": "🟡",
+    "checking": "🟡",
 }
 # What would become markup in Obsidian or GitHub inside a cell: a cell's border, emphasis, code, links, math, struck-out
 # text, highlights, comments, tags. What is no markup where it stands, as the underscore inside a word, stays readable.
@@ -46,6 +54,7 @@ class Row:
     since: datetime | None = None
     details: str = ""
     upcoming: datetime | None = None  # when it fires next; the details end with that
+    until: datetime | None = None  # when that is over; the details begin with that
 
 
 def supervisor_row(supervisor: Mapping[str, Any], since: datetime | None) -> Row:
@@ -78,6 +87,10 @@ def task_row(task: Mapping[str, Any]) -> Row:
     state = str(task["state"])
     status = str(last.get("outcome") or "idle") if state == "idle" else state
     details = []
+    if blocked := task.get("blocked"):
+        details.append(str(blocked))
+    elif state == "queued" and (waits := task.get("status_text")):
+        details.append(str(waits))
     if state == "idle" and (error := last.get("error")):
         details.append(str(error))
     since = last.get("started_at") or last.get("slot")
@@ -91,6 +104,34 @@ def task_row(task: Mapping[str, Any]) -> Row:
     )
 
 
+def agent_row(agent: Mapping[str, Any]) -> Row:
+    """The row of one of the `agents` of `status --json`: whether it takes prompts, and what they have cost."""
+    details = []
+    if reason := agent.get("reason"):
+        details.append(str(reason))
+    today, month = agent.get("cost_today_usd") or 0.0, agent.get("cost_month_usd") or 0.0
+    if month:
+        budget = agent.get("daily_budget_usd")
+        of_budget = f" of ${budget:.2f}" if budget else ""
+        details.append(f"${today:.2f}{of_budget} today, ${month:.2f} this month")
+    since, until = (datetime.fromisoformat(at) if (at := agent.get(key)) else None for key in ("since", "until"))
+    return Row(f"agent {agent['name']}", str(agent["state"]), since, " · ".join(details), until=until)
+
+
+def server_row(server: Mapping[str, Any]) -> Row:
+    """The row of one of the `mcp` of `status --json`."""
+    details = []
+    if error := server.get("error"):
+        details.append(str(error))
+    if version := server.get("version"):
+        details.append(f"version {version}")
+    if (tools := server.get("tools")) is not None:
+        details.append("1 tool" if tools == 1 else f"{tools} tools")
+    if (latency := server.get("latency_ms")) is not None:
+        details.append(f"{latency:.0f} ms")
+    return Row(f"MCP {server['name']}", str(server["state"]), None, " · ".join(details))
+
+
 def table(rows: Sequence[Row], zone: tzinfo, checked: datetime) -> bytes:
     """The table in GitHub's Markdown, UTF-8 with LF line endings, its times in `zone`.
 
@@ -100,6 +141,9 @@ def table(rows: Sequence[Row], zone: tzinfo, checked: datetime) -> bytes:
     lines = [_line(HEADERS), _line(["---"] * len(HEADERS))]
     for number, row in enumerate(rows):
         details = _cell(row.details)
+        if row.until is not None:
+            over = f"until {row.until.astimezone(zone):%Y-%m-%d %H:%M}"
+            details = f"{over} · {details}" if details else over
         if row.upcoming is not None:
             upcoming = f"next {row.upcoming.astimezone(zone):%Y-%m-%d %H:%M}"
             details = f"{details} · {upcoming}" if details else upcoming

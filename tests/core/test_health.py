@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from orchestrator.vault.dashboard import END, START, splice
-from orchestrator.vault.health import CELL_MAX, Row, supervisor_row, table, watcher_row
+from orchestrator.vault.health import CELL_MAX, Row, agent_row, server_row, supervisor_row, table, task_row, watcher_row
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 21, 2, 40, 59, tzinfo=UTC)
@@ -157,3 +157,80 @@ def test_whatever_is_in_them_the_rows_stay_rows(rows: list[Row]) -> None:
     kinds = {child.type for token in shown for child in token.children or ()}
     assert kinds <= {"text", "text_special"}
     assert sum(token.type == "td_open" for token in shown) == 4 * len(rows)
+
+
+def agent(**given: Any) -> dict[str, Any]:
+    """An agent as in `status --json`."""
+    return {
+        "name": "claude", "kind": "claude", "state": "ready", "reason": None, "since": None, "until": None,
+        "cost_today_usd": 0.0, "cost_month_usd": 0.0, "daily_budget_usd": 0.0, **given,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "cells"),
+    [
+        ({}, ["agent claude", "🟢 ready", "–", ""]),
+        ({"cost_month_usd": 3.2}, ["agent claude", "🟢 ready", "–", "$0.00 today, $3.20 this month"]),
+        (
+            {"cost_today_usd": 0.4, "cost_month_usd": 3.2, "daily_budget_usd": 1.0},
+            ["agent claude", "🟢 ready", "–", "$0.40 of $1.00 today, $3.20 this month"],
+        ),
+        (
+            {
+                "state": "held",
+                "reason": "usage limit",
+                "since": "2026-11-21T02:00:00Z",
+                "until": "2026-11-21T13:00:00.5Z",
+                "cost_month_usd": 1,
+            },
+            [
+                "agent claude",
+                "🟡 held",
+                "2026-11-21 02:00",
+                "until 2026-11-21 13:00 · usage limit · $0.00 today, $1.00 this month",
+            ],
+        ),
+        ({"state": "missing", "reason": "not here"}, ["agent claude", "🔴 missing", "–", "not here"]),
+    ],
+)
+def test_agents(given: dict[str, Any], cells: list[str]) -> None:
+    assert rendered(agent_row(agent(**given))) == cells
+
+
+def server(**given: Any) -> dict[str, Any]:
+    """An MCP server as in `status --json`."""
+    return {"name": "time", "state": "ok", "version": "1.2", "tools": 2, "latency_ms": 12.4, "error": None, **given}
+
+
+@pytest.mark.parametrize(
+    ("given", "cells"),
+    [
+        ({}, ["MCP time", "🟢 ok", "–", "version 1.2 · 2 tools · 12 ms"]),
+        ({"tools": 1, "version": None}, ["MCP time", "🟢 ok", "–", "1 tool · 12 ms"]),
+        (
+            {"state": "failed", "error": "ended with exit code 1", "version": None, "tools": None, "latency_ms": None},
+            ["MCP time", "🔴 failed", "–", "ended with exit code 1"],
+        ),
+    ],
+)
+def test_mcp_servers(given: dict[str, Any], cells: list[str]) -> None:
+    assert rendered(server_row(server(**given))) == cells
+
+
+@pytest.mark.parametrize(
+    ("given", "details"),
+    [
+        ({"state": "idle"}, ""),
+        ({"state": "queued", "status_text": "waits until 13:00: usage limit"}, "waits until 13:00: usage limit"),
+        ({"state": "running", "status_text": "half"}, ""),
+        (
+            {"state": "queued", "status_text": "waits", "blocked": "agent claude: not installed"},
+            "agent claude: not installed",
+        ),
+        ({"state": "idle", "last_run": {"outcome": "failure", "error": "no", "slot": "2026-11-21T13:00:00Z"}}, "no"),
+    ],
+)
+def test_what_a_task_waits_for(given: dict[str, Any], details: str) -> None:
+    task = {"name": "t", "next_slot": None, "last_run": None, **given}
+    assert rendered(task_row(task))[3] == details

@@ -166,6 +166,8 @@ def status_of(*watchers: dict[str, Any], tasks: Sequence[dict[str, Any]] = (), *
         },
         "watchers": list(watchers),
         "tasks": list(tasks),
+        "agents": [],
+        "mcp": [],
         "vault": {
             "inbox": 1,
             "needs_action": 2,

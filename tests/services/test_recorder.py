@@ -69,7 +69,7 @@ class Kept:
 
 @asynccontextmanager
 async def recording(w: World, kept: Any) -> AsyncIterator[Recorder]:
-    status: Any = SimpleNamespace(board=TaskBoard(w.scheduler, w.clock), watchers=list)
+    status: Any = SimpleNamespace(board=TaskBoard(w.scheduler, w.clock, lambda _: None), watchers=list)
     nothing: Any = None
     recorder = Recorder(kept, nothing, nothing, status, w.clock)
     bus: Bus = w.scheduler._bus

@@ -1,5 +1,6 @@
 """What `status` answers, where there is much to tell."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import anyio.lowlevel
@@ -12,7 +13,8 @@ async def test_thousands_of_tasks_hold_nobody_up_and_one_may_go_meanwhile() -> N
     w = World()
     nothing: Any = None
     async with w.serving(*(task(f"t{number}", enabled=False) for number in range(5 * TASKS_AT_ONCE))) as scheduler:
-        status = StatusSource(w.config(), nothing, {}, scheduler, w.problems, w.clock)
+        agents: Any = SimpleNamespace(blocked=lambda _: None)
+        status = StatusSource(w.config(), nothing, {}, scheduler, agents, list, w.problems, w.clock)
         found = list[dict[str, Any]]()
         turns = 0
 

@@ -13,7 +13,7 @@ from scheduling_site import FAILED, World, at, task
 from orchestrator.config.model import CatchUp, Retry, TaskConfig
 from orchestrator.control.task_board import SHOWN, Changes, TaskBoard
 from orchestrator.control.task_status import task_object
-from orchestrator.events import ConfigReloaded, TaskChanged
+from orchestrator.events import AgentChanged, ConfigReloaded, TaskChanged
 from orchestrator.schedule.runs import Outcome, Result, Trigger
 from orchestrator.schedule.when import Calendar, Every, Manual
 
@@ -29,7 +29,8 @@ class Board(TaskBoard):
     """One that hears of the world's facts as soon as somebody asks it something."""
 
     def __init__(self, world: World) -> None:
-        super().__init__(world.scheduler, world.clock)
+        self.blocked: dict[str, str] = {}
+        super().__init__(world.scheduler, world.clock, lambda task: self.blocked.get(task.name))
         self._world = world
 
     def _look(self) -> None:
@@ -50,9 +51,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The names of the tasks that are put together anew inside the block."""
     names: list[str] = []
 
-    def counted(view: Any) -> dict[str, Any]:
+    def counted(view: Any, blocked: str | None) -> dict[str, Any]:
         names.append(view.entry.name)
-        return task_object(view)
+        return task_object(view, blocked)
 
     with monkeypatch.context() as patched:
         patched.setattr("orchestrator.control.task_board.task_object", counted)
@@ -211,3 +212,15 @@ async def test_news_comes_in_portions_and_again_when_they_are_forgotten(world: W
         board.forget()
         told = sorted(board.take(20).objects.items())
         assert [each["name"] for _, each in told] == [each.name for each in MANY[:10]]
+
+
+async def test_what_keeps_an_agent_from_its_work_is_told_of_its_tasks(world: World) -> None:
+    async with world.serving(task("mine"), task("other")):
+        board = Board(world)
+        board.rows()
+        board.news()
+        board.blocked["mine"] = "agent claude: not logged in"
+        world.facts.append(AgentChanged(at=world.clock.now(), name="claude", state="held"))
+        assert [*board.news()] == ["mine"]
+        assert board.object("mine")["blocked"] == "agent claude: not logged in"
+        assert [row.details for row in board.rows()] == ["agent claude: not logged in", ""]
