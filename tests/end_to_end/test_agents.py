@@ -232,6 +232,7 @@ def test_a_budget_is_each_days_own(site: Site) -> None:
 
 def test_once_leaves_a_held_run_to_the_next_cycle(site: Site, tmp_path: Path) -> None:
     site.configure(CLAUDE + prompt("ask", f"behave: limit-once {tmp_path}/marker 2", 'frequency = "daily"'))
+    site.vault.mkdir()
     first = site.aiemp("run", "--once", "-c", str(site.config))
     (ran,) = json.loads(first.stdout)["runs"]
     assert (ran["outcome"], first.returncode) == (None, 1)
