@@ -35,10 +35,8 @@ def agent_program(command: tuple[str, ...], around: Surroundings, environ: dict[
 
     What the PATH names by a relative folder does not count: it would be whatever lies in the vault.
     """
-    folders = environ.get("PATH", os.defpath).split(os.pathsep)
-    absolute = os.pathsep.join(filter(os.path.isabs, folders))
     vault = around.places.vault
-    executable, argv = programs.find(command, around.config_folder, vault, {"PATH": absolute})
+    executable, argv = programs.find(command, around.config_folder, vault, programs.absolute_path(environ))
     return Program(executable, argv, vault, environ)
 
 

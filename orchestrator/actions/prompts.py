@@ -17,7 +17,7 @@ from orchestrator.actions.groups import Ended, Groups, Patience, short_of
 from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.actions.printed import cut
 from orchestrator.actions.watched import Watched
-from orchestrator.agents import claude
+from orchestrator.agents import claude, getting
 from orchestrator.clock import Clock
 from orchestrator.config.model import AgentConfig, AgentKind, Builtin, BuiltinPrompt, Prompt
 from orchestrator.processes.children import Program, SpawnTrouble
@@ -32,11 +32,6 @@ log = logging.getLogger(__name__)
 ARGUMENT_MAX: Final = 100_000  # bytes of a prompt that is an argument; Linux takes 128 KiB (execve(2))
 CHORE_SAYS_MAX: Final = 8 * 1024 * 1024  # bytes; a prompt of 1 MiB can take that in JSON
 ANSWER_MAX: Final = 64 * 1024 * 1024  # bytes of what the Letta child leaves, which must not be cut
-HOW_TO_GET: Final = {
-    AgentKind.CLAUDE: "install Claude Code (npm install -g @anthropic-ai/claude-code), or write where it is:",
-    AgentKind.COMMAND: "install it, or write where it is:",
-    AgentKind.LETTA: "",
-}
 
 
 class Prompts:
@@ -152,7 +147,11 @@ class Prompts:
                 raise short_of(error) from error
 
             def read(ended: Ended) -> Result:
-                found = letta.read(nameless.read(call, ANSWER_MAX), ended.death, ended.stderr.text())
+                try:
+                    left = nameless.read(call, ANSWER_MAX)
+                except OSError:  # then nobody knows whether it was sent
+                    left = b""
+                found = letta.read(left, ended.death, ended.stderr.text())
                 return replace(found, output=cut(self._redact(found.output)))
 
             return await self._run(attempt, program, told, read, stdin=call)
@@ -174,16 +173,15 @@ class Prompts:
         **how: Any,
     ) -> Result:
         """Run an agent's command. That it is missing is no failure that goes away by itself."""
-        place = f"[agents.{agent.name}] command"
         try:
             program = launch.agent_program(argv, attempt.around, environ)
             return await self._run(attempt, program, told, read, **how)
         except Unlaunchable:
-            why = f"command {argv[0]!r} is not on the PATH: {HOW_TO_GET[agent.kind]} {place}"
+            why = getting.not_on_path(agent)
         except SpawnTrouble as error:
             if error.transient:
                 raise
-            why = f"{error}: {HOW_TO_GET[agent.kind]} {place}"
+            why = f"{error}; {getting.how(agent)}"
         return replace(_final(why), details=told)
 
     async def _run(

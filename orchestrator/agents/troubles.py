@@ -38,6 +38,9 @@ _REMEDY: Final = {
 }
 
 
+_EPOCH: Final = re.compile(r"\|\d{10,13}$")  # when a limit ends, in seconds since 1970: nothing for a person
+
+
 @dataclass(frozen=True, slots=True)
 class _Sign:
     """`kind` None: it is about this prompt or this configuration, and no other attempt would do better."""
@@ -159,6 +162,7 @@ def is_final(text: str, *, status: int | None = None, codes: Collection[str] = (
 def first_line(text: str) -> str:
     """The first line with something in it, cut to what one can read at a glance."""
     line = next((line for each in text.splitlines() if (line := " ".join(each.split()))), "")
+    line = _EPOCH.sub("", line)
     return line if len(line) <= LINE_MAX else f"{line[: LINE_MAX - 1]}…"
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
+from orchestrator.agents import getting
 from orchestrator.clock import Clock, rfc3339
 from orchestrator.config.model import AgentConfig, AgentKind, Config, TaskConfig
 from orchestrator.events import AgentChanged, Bus, ConfigReloaded, Fact, RunFinished, SchedulerChanged, TaskChanged
@@ -15,7 +16,6 @@ from orchestrator.schedule.runs import HoldKind
 from orchestrator.schedule.scheduler import Scheduler
 from orchestrator.turns import EndOfTurn
 
-HOW_TO_GET: Final = "see https://code.claude.com/docs for how to install Claude Code"
 A_PERSONS: Final = frozenset({HoldKind.LOGIN, HoldKind.CREDIT})  # holds that only a person can end
 FOUND_OUT_HERE: Final = frozenset({"missing", "spent"})  # of holds the scheduler tells
 
@@ -119,11 +119,11 @@ class AgentBoard:
             return None
         folder, vault = str(self.config.file.parent), str(self.config.vault)
         try:
-            program, _ = programs.find(agent.command, folder, vault, self._environ)
-        except Unlaunchable as error:
-            return f"{error}; {HOW_TO_GET}" if agent.kind is AgentKind.CLAUDE else str(error)
+            program, _ = programs.find(agent.command, folder, vault, programs.absolute_path(self._environ))
+        except Unlaunchable:
+            return getting.not_on_path(agent)
         if not os.access(program, os.X_OK):
-            return f"{program} does not exist, or is not executable; correct `command` of [agents.{agent.name}]"
+            return f"{program} does not exist, or is not executable; {getting.how(agent)}"
         return None
 
     def _problem(self, told: Told, tasks: list[str]) -> str | None:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from orchestrator.agents import getting
 from orchestrator.config.model import AgentConfig
 from orchestrator.doctor.finding import Finding, ok, problem, warning
 
-INSTALL: Final = (
-    "install Claude Code as the daemon's user: curl -fsSL https://claude.ai/install.sh | bash, "
-    "then log in: claude auth login"
-)
+INSTALL: Final = f"{getting.CLAUDE}, then log in: claude auth login"
 LOGIN: Final = "log in as the daemon's user: claude auth login (or, where there is no browser: claude setup-token)"
 # Before this version `claude auth` would have been taken for a prompt.
 KNOWS_AUTH: Final = (2, 1, 41)

@@ -60,6 +60,12 @@ def told(around: Surroundings, notify_socket: str) -> dict[str, str]:
     }
 
 
+def absolute_path(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give `environ` with a PATH of absolute folders only: what a relative one names would be whatever lies there."""
+    folders = environ.get("PATH", os.defpath).split(os.pathsep)
+    return {**environ, "PATH": os.pathsep.join(filter(os.path.isabs, folders))}
+
+
 def find(
     command: tuple[str, ...], config_folder: str, directory: str, environ: Mapping[str, str]
 ) -> tuple[str, tuple[str, ...]]:

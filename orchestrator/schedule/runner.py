@@ -13,6 +13,7 @@ from orchestrator.clock import Clock
 from orchestrator.config.model import TaskConfig
 from orchestrator.events import Bus, RunFinished, RunRetrying, RunStarted
 from orchestrator.schedule import retry, takeup
+from orchestrator.schedule.holds import agent_of
 from orchestrator.schedule.runs import Hold, Outcome, Phase, Result, Run, precise
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,9 @@ class Runner:
             return await self._performer.perform(active.task, active.run, on_status=say)
         except Exception as error:  # the boundary: a bug around one action must not reach other runs or the watchers
             log.exception("%s: the attempt failed inside aiemp", active.run.task)
-            return Result(Outcome.FAILURE, error=f"failed inside aiemp: {error!r}")
+            # A prompt may have been taken by then, and must not be sent twice.
+            final = agent_of(active.task) is not None
+            return Result(Outcome.FAILURE, error=f"failed inside aiemp: {error!r}", final=final)
 
     def _redacted(self, text: str | None) -> str | None:
         return None if text is None else self._redact(text)
