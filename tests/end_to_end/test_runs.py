@@ -29,6 +29,7 @@ def test_what_a_run_prints_and_how_it_ends_is_told(site: Site) -> None:
     assert good.keys() == {
         "run_id", "task", "slot", "started_at", "duration_seconds", "outcome", "attempts", "trigger", "output", "error",
         "cost_usd",
+        "details",
     }  # fmt: skip
     assert (good["task"], good["attempts"], good["trigger"]) == ("good", 1, "manual")
     assert good["slot"].endswith("Z")
@@ -52,7 +53,10 @@ def test_what_a_run_prints_and_how_it_ends_is_told(site: Site) -> None:
     }  # fmt: skip
     assert [each["task"] for each in history(site, "--outcome", "failure")] == ["none", "bad"]
     stats = {each["task"]: each for each in json.loads(site.ctl("stats", "--json").stdout)}
-    assert stats["good"].keys() == {"task", "runs", "success_rate", "p50_seconds", "p95_seconds", "cost_usd"}
+    assert stats["good"].keys() == {
+        *("task", "runs", "success_rate", "p50_seconds", "p95_seconds"),
+        *("cost_usd", "cost_today_usd", "cost_month_usd"),
+    }
     assert (stats["good"]["runs"], stats["good"]["success_rate"], stats["bad"]["success_rate"]) == (1, 1, 0)
 
 

@@ -41,7 +41,7 @@ def test_it_has_every_field_of_the_contract(site: Site) -> None:
     site.start(text=SLEEPER)
     site.wait_for("sleeper", "running")
     found = site.status()
-    assert set(found) == {"supervisor", "watchers", "tasks", "vault"}
+    assert set(found) == {"supervisor", "watchers", "tasks", "agents", "mcp", "vault"}
     assert {"state", "pid", "version", "uptime_seconds", "vault", "dry_run", "scheduler", "problems"} <= set(
         found["supervisor"]
     )

@@ -205,9 +205,9 @@ async def test_what_lies_in_the_vault_is_taken_only_where_its_path_is_written(
 @pytest.mark.parametrize(
     ("agent", "said"),
     [
-        (AgentConfig("a", command=("no-claude",)), "npm install -g @anthropic-ai/claude-code"),
-        (AgentConfig("a", command=("/no/claude",)), "npm install -g @anthropic-ai/claude-code"),
-        (AgentConfig("a", AgentKind.COMMAND, command=("no-agent",)), "[agents.a] command"),
+        (AgentConfig("a", command=("no-claude",)), "curl -fsSL https://claude.ai/install.sh | bash"),
+        (AgentConfig("a", command=("/no/claude",)), "curl -fsSL https://claude.ai/install.sh | bash"),
+        (AgentConfig("a", AgentKind.COMMAND, command=("no-agent",)), "command of [agents.a]"),
         (AgentConfig("a", AgentKind.COMMAND, command=("/no/agent",)), "command /no/agent does not exist"),
     ],
 )
