@@ -68,9 +68,13 @@ def _error(result: Event, text: str, events: Sequence[Event], now: datetime, zon
         named = _NUMBER.search(errors)
         turns = named[1] if named else claude_details.count(result.get("num_turns"))
         after = "all its turns" if turns is None else f"{turns} turn{'' if str(turns) == '1' else 's'}"
-        return _failure(f"stopped after {after}, as max_turns says; raise it, or ask for less", text, result)
+        # Another attempt would cost as much, and end there too.
+        return _failure(
+            f"stopped after {after}, as max_turns says; raise it, or ask for less", text, result, final=True
+        )
     if subtype == "error_max_budget_usd":
-        return _failure(f"stopped at its budget, as daily_budget_usd says: {errors or 'it is spent'}", text, result)
+        why = f"stopped at its budget, as daily_budget_usd says: {errors or 'it is spent'}"
+        return _failure(why, text, result, final=True)
     complaint = text or errors
     status, codes = _status(result), _codes(result, events)
     hold = troubles.hold_of(complaint, now, zone, status=status, codes=codes, until=_named_end(events))

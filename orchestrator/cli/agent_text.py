@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from orchestrator.cli.task_text import NOTHING, dollars
 from orchestrator.cli.text import local_time
 from orchestrator.readable import visible
 
 TYPE_CHECKING = False  # see program.py
 if TYPE_CHECKING:
     from typing import Any
-
-_NOTHING = "-"
 
 
 def agent_rows(agents: Any) -> list[list[str]]:
@@ -18,9 +17,9 @@ def agent_rows(agents: Any) -> list[list[str]]:
         [
             visible(each.get("name")),
             visible(each.get("state")),
-            _dollars(each.get("cost_today_usd")),
-            _dollars(each.get("cost_month_usd")),
-            _dollars(each.get("daily_budget_usd")),
+            dollars(each.get("cost_today_usd")),
+            dollars(each.get("cost_month_usd")),
+            dollars(each.get("daily_budget_usd")),
             _why(each),
         ]
         for each in _objects(agents)
@@ -34,9 +33,9 @@ def server_rows(servers: Any) -> list[list[str]]:
         [
             visible(each.get("name")),
             visible(each.get("state")),
-            visible(each.get("version") or _NOTHING),
-            _NOTHING if each.get("tools") is None else visible(each["tools"]),
-            f"{each['latency_ms']:.0f} ms" if isinstance(each.get("latency_ms"), (int, float)) else _NOTHING,
+            visible(each.get("version") or NOTHING),
+            NOTHING if each.get("tools") is None else visible(each["tools"]),
+            f"{each['latency_ms']:.0f} ms" if isinstance(each.get("latency_ms"), (int, float)) else NOTHING,
             visible(each.get("error") or ""),
         ]
         for each in _objects(servers)
@@ -46,10 +45,6 @@ def server_rows(servers: Any) -> list[list[str]]:
 
 def _objects(found: Any) -> list[dict[str, Any]]:
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def _dollars(amount: object) -> str:
-    return f"${amount:.2f}" if isinstance(amount, (int, float)) and amount else _NOTHING
 
 
 def _why(agent: dict[str, Any]) -> str:

@@ -61,7 +61,7 @@ def run_cells(run: dict[str, Any]) -> list[str]:
         visible(run.get("task")),
         visible(run.get("outcome") or "under way"),
         _seconds(run.get("duration_seconds")),
-        _dollars(run.get("cost_usd")),
+        dollars(run.get("cost_usd")),
         visible(run.get("trigger")),
         visible(run.get("attempts")),
         visible(run.get("run_id")),
@@ -83,7 +83,7 @@ def statistics_cells(statistics: dict[str, Any]) -> list[str]:
         f"{rate * 100:.1f}%" if isinstance(rate, (int, float)) else NOTHING,
         _seconds(statistics.get("p50_seconds")),
         _seconds(statistics.get("p95_seconds")),
-        *(_dollars(statistics.get(key)) for key in ("cost_usd", "cost_today_usd", "cost_month_usd")),
+        *(dollars(statistics.get(key)) for key in ("cost_usd", "cost_today_usd", "cost_month_usd")),
     ]
 
 
@@ -91,7 +91,7 @@ def _seconds(value: object) -> str:
     return took(value) if isinstance(value, (int, float)) else NOTHING
 
 
-def _dollars(value: object) -> str:
+def dollars(value: object) -> str:
     """`$0.40`, with more digits below a cent."""
     if not isinstance(value, (int, float)) or not value:
         return NOTHING

@@ -192,13 +192,13 @@ def test_many_denials_are_cut() -> None:
         (
             gave_up("error_max_turns", "Reached maximum number of turns (2)"),
             "stopped after 2 turns, as max_turns",
-            False,
+            True,
         ),
-        (gave_up("error_max_turns"), "stopped after 3 turns, as max_turns", False),
+        (gave_up("error_max_turns"), "stopped after 3 turns, as max_turns", True),
         (
             gave_up("error_max_budget_usd", "Reached maximum budget ($0.5)"),
             "stopped at its budget, as daily_budget",
-            False,
+            True,
         ),
         (
             gave_up("error_during_execution", "[ede] aborted", "x"),

@@ -46,6 +46,8 @@ OUTSIDE_WORLD = {
             "fnmatch",
             "glob",
             "http",
+            "httpx2",
+            "importlib",
             "io",
             "multiprocessing",
             "os",
@@ -216,7 +218,10 @@ def test_pure_files_touch_nothing(path: str) -> None:
         assert not {func.attr for func in called if isinstance(func, ast.Attribute)} & DISK
 
 
-@pytest.mark.parametrize("path", sorted(path for path in PURE if "/supervise/" in path or "/vault/" in path))
+LEAN_ON_PURE = ("/supervise/", "/vault/", "/agents/")
+
+
+@pytest.mark.parametrize("path", sorted(path for path in PURE if any(each in path for each in LEAN_ON_PURE)))
 def test_pure_files_lean_on_pure_files_only(path: str) -> None:
     plain = {"orchestrator/clock.py"}  # health.py writes times with rfc3339(), which reads none
     for name in imported(SOURCES[path]):
@@ -238,6 +243,12 @@ def test_pure_files_lean_on_pure_files_only(path: str) -> None:
         ("orchestrator/supervise", "orchestrator.vault"),
         ("orchestrator/supervise", "orchestrator.store"),
         ("orchestrator/supervise", "orchestrator.cli"),
+        ("orchestrator/supervise", "orchestrator.actions"),
+        ("orchestrator/supervise", "orchestrator.agents"),
+        ("orchestrator/supervise", "orchestrator.mcp"),
+        ("orchestrator/schedule", "orchestrator.actions"),
+        ("orchestrator/schedule", "orchestrator.agents"),
+        ("orchestrator/agents", "orchestrator.schedule.scheduler"),
         ("orchestrator/vault", "orchestrator.supervise"),
         ("orchestrator/logs", "orchestrator.supervise"),
     ],
@@ -249,6 +260,22 @@ def test_these_never_import_each_other(folder: str, never: str) -> None:
 def test_actions_know_only_the_words_of_a_run_from_the_schedule() -> None:
     found = {name for path in in_folder("orchestrator/actions") for name in reaches(path, "orchestrator.schedule")}
     assert all(name.startswith("orchestrator.schedule.runs") for name in found)
+
+
+@pytest.mark.parametrize(
+    ("package", "users"),
+    [
+        ("orchestrator.doctor", {"orchestrator/cli/doctor.py"}),
+        ("orchestrator.mcp", {"orchestrator/app.py", "orchestrator/doctor/servers.py"}),
+        # One for each thing that is said over HTTP, and neither is in the daemon.
+        ("httpx2", {"orchestrator/agents/letta_http.py", "orchestrator/mcp/remote.py"}),
+        ("orchestrator.agents.letta_http", {"orchestrator/agents/letta_child.py"}),
+        ("orchestrator.mcp.remote", {"orchestrator/mcp/check.py"}),
+    ],
+)
+def test_only_these_use(package: str, users: set[str]) -> None:
+    inside = package.replace(".", "/") + "/"
+    assert {path for path in SOURCES if not path.startswith(inside) and reaches(path, package)} <= users
 
 
 def test_only_clock_py_reads_clocks() -> None:
