@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from orchestrator import redaction
 from orchestrator.config.model import AgentConfig
 
 IN_PLACE_OF_PROMPT: Final = "…"
@@ -56,10 +57,22 @@ def argv(agent: AgentConfig, prompt: str | None, *, budget_left: float | None) -
 
 
 def shown(argv: Sequence[str], prompt: str | None) -> list[str]:
-    """The command line as it is recorded: … in place of the prompt, which is its last word if it is there at all."""
+    """The command line as it is recorded: … in place of the prompt, which is its last word if it is there at all.
+
+    Without secrets that somebody has written into the command: `env API_KEY=…`, `--auth-token …`.
+    """
+    words = list[str]()
+    for word in argv:
+        name, equals, _ = word.partition("=")
+        if equals and redaction.names_a_secret(name):
+            words.append(f"{name}={redaction.MARK}")
+        elif words and words[-1].startswith("-") and redaction.names_a_secret(words[-1]) and not word.startswith("-"):
+            words.append(redaction.MARK)
+        else:
+            words.append(word)
     if prompt is not None and argv and argv[-1] == prompt:
-        return [*argv[:-1], IN_PLACE_OF_PROMPT]
-    return list(argv)
+        words[-1] = IN_PLACE_OF_PROMPT
+    return words
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -103,7 +103,7 @@ def _stages(answer: bytes) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 def _object(line: bytes) -> Mapping[str, Any]:
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, Mapping) else {}
 
@@ -128,7 +128,8 @@ def _answered(last: Mapping[str, Any], details: Mapping[str, Any]) -> Result:
     server, said = last.get("server"), last.get("said")
     words = f"{status}: {said}" if said else str(status)
     if (hold := _hold(status, last, words)) is not None:
-        return Result(Outcome.FAILURE, error=hold.why, details=details, hold=hold)
+        # This message is refused; those to come had better wait. Only 429 says that it may be sent again.
+        return Result(Outcome.FAILURE, error=hold.why, details=details, hold=hold, final=status != 429)
     why = f"Letta at {server} refused the message ({words})"
     if status < 400:
         why = f"{server} sends us elsewhere ({status}), to {last.get('location')}; correct base_url or LETTA_BASE_URL"

@@ -8,9 +8,10 @@ from typing import Final
 
 from orchestrator.agents.letta_record import Record
 from orchestrator.agents.letta_stage import Stage
+from orchestrator.reach import CLIENT, GET_CLIENT
 
 LINGER: Final = 60.0  # seconds beyond the task's timeout: then nobody is left to end this process
-NO_CLIENT: Final = 'it takes an HTTP client that is not installed: pip install "aiemp[http]"'
+NO_CLIENT: Final = f"it takes an HTTP client that is not installed: {GET_CLIENT}"
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     try:
         from orchestrator.agents.letta_http import deliver  # noqa: PLC0415  what it needs may not be there
     except ModuleNotFoundError as error:
-        if error.name != "httpx2":
+        if error.name != CLIENT:
             raise
         record.close(Stage.FAILED, sent=False, why=NO_CLIENT)
     else:

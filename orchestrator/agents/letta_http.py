@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import httpx2
 
+from orchestrator import outbound
 from orchestrator.agents.letta_answer import condense, retry_at
 from orchestrator.agents.letta_record import Record
 from orchestrator.agents.letta_stage import Stage
 from orchestrator.redaction import Redactor
 
-CONNECT_TIMEOUT: Final = 10.0  # seconds. How long an answer may take, only the task's timeout says
 BODY_MAX: Final = 4 * 1024 * 1024  # bytes of an answer that are read
 WHY_MAX: Final = 500  # characters
 
@@ -27,15 +27,17 @@ def deliver(record: Record) -> None:
     """Send the call's message, and close the record with what came of it."""
     key = os.environ.get(record.call["key_from"], "").strip()
     redact = Redactor({**os.environ, "KEY": key})  # however the variable is named
-    sending, started = _Sending(record), time.monotonic()
+    sending, started, url = _Sending(record), time.monotonic(), record.call["url"]
     try:
-        with _client(record.call["url"]) as client, client.stream(**_request(record.call, key, sending)) as response:
+        # One fresh connection: one that is kept may be closed by the time that it is used. How long an answer may take,
+        # only the task's timeout says.
+        with outbound.client(url, None) as client, client.stream(**_request(record.call, key, sending)) as response:
             record.add(Stage.ANSWERING, status=response.status_code, keyed=bool(key))
             body, broken = _read(response)
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+    except outbound.ERRORS as error:
         unsent = isinstance(error, httpx2.ProxyError)  # it refuses before it lets anything through
         unsent |= not sending.begun and isinstance(error, (*_UNCONNECTED, *_IMPOSSIBLE))
-        why = redact(_in_words(error))[:WHY_MAX]
+        why = redact(outbound.in_words(error))[:WHY_MAX]
         record.close(Stage.FAILED, sent=not unsent, again=isinstance(error, _UNCONNECTED), why=why)
         return
     until = retry_at(response.headers.get("retry-after"), datetime.now(UTC))
@@ -64,30 +66,8 @@ class _Sending:
             self.begun = True
 
 
-def _client(url: str) -> httpx2.Client:
-    """Make a client of one fresh connection: one that is kept may be closed by the time that it is used.
-
-    It takes proxies and certificates from the environment, except where the server is this very machine: who needs a
-    proxy for the world does not always think of exempting it. A redirect is never followed.
-    """
-    host = httpx2.URL(url).host
-    here = host in {"localhost", "::1"} or host.startswith("127.")
-    return httpx2.Client(
-        verify=not here or url.startswith("https:"),  # loading all certificates takes time
-        trust_env=not here,
-        timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT),
-        follow_redirects=False,
-    )
-
-
 def _request(call: dict[str, Any], key: str, sending: _Sending) -> dict[str, Any]:
-    headers = {
-        "User-Agent": "aiemp",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",  # little cannot become much
-        "Content-Type": "application/json",
-        "Connection": "close",
-    }
+    headers = {**outbound.HEADERS, "Accept": "application/json", "Connection": "close"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
     return {
@@ -108,10 +88,5 @@ def _read(response: httpx2.Response) -> tuple[bytes, str | None]:
             if len(kept) > BODY_MAX:
                 return bytes(kept[:BODY_MAX]), f"it is longer than {BODY_MAX // 1024**2} MiB"
     except (httpx2.HTTPError, OSError) as error:
-        return bytes(kept), _in_words(error)
+        return bytes(kept), outbound.in_words(error)
     return bytes(kept), None
-
-
-def _in_words(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -34,7 +34,7 @@ _REMEDY: Final = {
     _CREDIT: "add credit to the account (console.anthropic.com, Plans & Billing), or unset ANTHROPIC_API_KEY to use"
     " a subscription",
     _NETWORK: "check the connection, DNS, the proxy variables and ANTHROPIC_BASE_URL as the daemon has them",
-    _BUSY: "prompts are tried again by themselves; status.claude.com says more",
+    _BUSY: "status.claude.com says more",
 }
 
 

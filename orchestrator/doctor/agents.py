@@ -3,25 +3,27 @@
 # ruff: noqa: PTH110, PTH118
 
 import importlib.util
+import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Final
 from urllib.parse import urlsplit
 
+from orchestrator import reach
+from orchestrator.agents import claude as claude_agent
 from orchestrator.agents import letta as letta_agent
 from orchestrator.config.model import AgentConfig, AgentKind, TaskConfig
-from orchestrator.doctor import claude, letta, outside
+from orchestrator.doctor import claude, letta
 from orchestrator.doctor.commands import Missing, locate, surroundings
 from orchestrator.doctor.finding import Finding, Level, ok, problem
 from orchestrator.doctor.patient import Patient
-from orchestrator.processes import programs
+from orchestrator.processes import bounded, programs
 
 _ASK: Final = 10.0  # seconds for one question to an agent's command
 _REACH: Final = 5.0  # seconds for a server's answer
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_CLIENT: Final = "httpx2"  # what the extra `http` installs
+_ASK_SERVER: Final = (sys.executable, "-P", "-m", "orchestrator.agents.letta_reach")
 # Whatever wrapper stands behind the command, and whatever it takes `auth status` for: no prompt gets out to be paid.
 _MUTE: Final = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
 
@@ -45,9 +47,9 @@ def _agent(agent: AgentConfig, tasks: Sequence[TaskConfig], patient: Patient, no
     if agent.kind is AgentKind.LETTA:
         yield from _letta(check, agent, patient)
         return
-    environ = _environ(patient)
+    environ = programs.inherited(surroundings(patient))
     try:
-        path, argv = locate(agent.command, patient, patient.places.vault, environ)
+        path, argv = locate(agent.command, patient, patient.places.vault, programs.absolute_path(environ))
     except Missing as missing:
         needed = f"; {', '.join(task.name for task in tasks)} can't run without it" if tasks else ""
         install = claude.INSTALL if agent.kind is AgentKind.CLAUDE else "install it, or correct `command`"
@@ -56,21 +58,15 @@ def _agent(agent: AgentConfig, tasks: Sequence[TaskConfig], patient: Patient, no
     if agent.kind is AgentKind.COMMAND:
         yield ok(check, f"{path} is there")
         return
-    yield from _claude(check, path, argv, environ, patient.places.vault, now)
+    yield from _claude(check, path, argv, claude_agent.environment(environ), patient.places.vault, now)
     yield from claude.settings(check, agent, as_root=patient.world.uid == 0)
-
-
-def _environ(patient: Patient) -> dict[str, str]:
-    found = programs.inherited(surroundings(patient))
-    found.pop("CLAUDECODE", None)
-    return found
 
 
 def _claude(
     check: str, path: str, argv: tuple[str, ...], environ: Mapping[str, str], vault: str, now: datetime
 ) -> Iterator[Finding]:
     quiet = {**environ, **_MUTE}
-    printed = outside.ask([path, *argv[1:], "--version"], quiet, vault, _ASK)
+    printed = bounded.ask([path, *argv[1:], "--version"], quiet, vault, _ASK)
     if isinstance(printed, str) or printed.code != 0:
         why = printed if isinstance(printed, str) else _last_line(printed)
         remedy = (
@@ -92,15 +88,14 @@ def _claude(
 
 
 def _status(path: str, argv: tuple[str, ...], environ: Mapping[str, str], vault: str) -> claude.Said:
-    answer = outside.ask([path, *argv[1:], "auth", "status"], environ, vault, _ASK)
+    answer = bounded.ask([path, *argv[1:], "auth", "status"], environ, vault, _ASK)
     return claude.Said(None, "") if isinstance(answer, str) else claude.Said(answer.code, answer.out)
 
 
-def _last_line(answer: outside.Answer) -> str:
+def _last_line(answer: bounded.Answer) -> str:
     if answer.code is None:
         return f"it gave no answer within {_ASK:g} s"
-    lines = (answer.err.strip() or answer.out.strip()).splitlines()
-    return lines[-1][:200] if lines else f"it ended with {answer.code} and said nothing"
+    return answer.last_words()[:200] or f"it ended with {answer.code} and said nothing"
 
 
 def _letta(check: str, agent: AgentConfig, patient: Patient) -> Iterator[Finding]:
@@ -112,28 +107,30 @@ def _letta(check: str, agent: AgentConfig, patient: Patient) -> Iterator[Finding
         yield problem(check, message, remedy or f"correct [agents.{agent.name}] in {patient.file}")
         return
     server = str(call["server"])
+    client = importlib.util.find_spec(reach.CLIENT) is not None
     yield from letta.judge(
         check,
         agent,
         url=server,
-        reached=_reach(server),
+        reached=_reach(server, programs.inherited(surroundings(patient))) if client else None,
         key=bool(environ.get(agent.api_key_env)),
-        local=urlsplit(server).hostname in _LOOPBACK,
-        client=importlib.util.find_spec(_CLIENT) is not None,
+        local=reach.is_this_machine(_host(server)),
     )
 
 
-def _reach(server: str) -> letta.Reached:
-    """Ask the server for its health, which it tells without a key."""
+def _host(server: str) -> str | None:
     try:
-        url = urlsplit(server)
-        secure, port, host = url.scheme == "https", url.port, url.hostname or ""
-        connection = (HTTPSConnection if secure else HTTPConnection)(host, port, timeout=_REACH)
-        try:
-            connection.request("GET", url.path + letta.HEALTH, headers={"Accept": "application/json"})
-            return letta.Reached(connection.getresponse().status)
-        finally:
-            connection.close()
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: a port or a name that can be none
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return letta.Reached(None, why or type(error).__name__)
+        return urlsplit(server).hostname
+    except ValueError:  # brackets that are none of an address
+        return None
+
+
+def _reach(server: str, environ: Mapping[str, str]) -> letta.Reached:
+    """Ask the server for its health, which it tells without a key, in a process as a delivery is one."""
+    answer = bounded.ask([*_ASK_SERVER, server + letta.HEALTH, f"{_REACH:g}"], environ, "/", _REACH + _ASK)
+    if isinstance(answer, str):
+        return letta.Reached(None, answer)
+    try:
+        return letta.Reached(**json.loads(answer.out))
+    except (ValueError, TypeError):  # it has ended otherwise than by printing that
+        return letta.Reached(None, _last_line(answer))

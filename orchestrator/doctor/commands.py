@@ -73,4 +73,5 @@ def _elsewhere(name: str, patient: Patient) -> str | None:
     """Where this shell finds it, or where it usually is."""
     homes = {home for home in (patient.world.environ.get("HOME"), patient.shell.get("HOME")) if home}
     folders = [str(Path(home, folder)) for home in sorted(homes) for folder in _USUAL]
-    return shutil.which(name, path=patient.shell.get("PATH", "")) or shutil.which(name, path=os.pathsep.join(folders))
+    shell = programs.absolute_path({"PATH": "", **patient.shell})["PATH"]
+    return shutil.which(name, path=shell) or shutil.which(name, path=os.pathsep.join(folders))

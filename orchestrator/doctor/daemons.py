@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from orchestrator import files
-from orchestrator.doctor import outside, starters, storage, sync
+from orchestrator.doctor import starters, storage, sync
 from orchestrator.doctor.finding import Finding, warning
 from orchestrator.doctor.patient import Patient
+from orchestrator.processes import bounded
 
 _CRONTAB: Final = 5.0  # seconds
 _DUMP_MAX: Final = 16 * 1024 * 1024  # bytes
@@ -73,7 +74,7 @@ def _shared(vault: str) -> bool:
 
 
 def _crontab(patient: Patient) -> list[starters.Entry]:
-    answer = outside.ask(["crontab", "-l"], patient.tools, "/", _CRONTAB)
+    answer = bounded.ask(["crontab", "-l"], patient.tools, "/", _CRONTAB)
     if isinstance(answer, str) or answer.code != 0:
         return []
     return starters.crontab(answer.out, patient.world.account)

@@ -17,7 +17,6 @@ from orchestrator.doctor import (
     daemons,
     environment,
     operation,
-    outside,
     servers,
     sync,
     tasks,
@@ -29,6 +28,7 @@ from orchestrator.doctor.finding import Finding, Level, warning
 from orchestrator.doctor.intake import admit
 from orchestrator.doctor.patient import Patient
 from orchestrator.doctor.world import name_of
+from orchestrator.processes import bounded
 from orchestrator.redaction import Redactor
 from orchestrator.schedule import switch
 
@@ -170,7 +170,7 @@ def _operation(patient: Patient) -> Iterator[Finding]:
 
 
 def _time(patient: Patient) -> Iterator[Finding]:
-    answer = outside.ask(["timedatectl", "show", "-p", "NTPSynchronized", "--value"], patient.tools, "/", _ASK)
+    answer = bounded.ask(["timedatectl", "show", "-p", "NTPSynchronized", "--value"], patient.tools, "/", _ASK)
     said = "" if isinstance(answer, str) or answer.code != 0 else answer.out.strip()
     clock = timekeeping.Clock(
         now=SystemClock().now(),

@@ -1,6 +1,4 @@
 """Finds out everything that the checks start from, and takes on the daemon's account where that is possible."""
-# pathlib's exists() and is_dir() raise where a folder above is closed to this user; those of os.path say no:
-# ruff: noqa: PTH110
 
 import os
 import pwd
@@ -21,7 +19,7 @@ from orchestrator.doctor.patient import Holder, Patient, Source, World
 from orchestrator.errors import ConfigInvalid, UserError
 from orchestrator.places import Places
 from orchestrator.schedule.gate import PAUSED
-from orchestrator.store.last_known import uri
+from orchestrator.store import read_only
 
 _ANSWER: Final = 5.0  # seconds for the daemon
 
@@ -100,9 +98,8 @@ def _enabled(tasks: Sequence[TaskConfig], said: Mapping[str, bool]) -> list[Task
 
 def _remembered(database: str) -> _Remembered:
     """What the database has; nothing where it can't be read, which a check of its own tells."""
-    address = uri(database) + ("" if os.path.exists(f"{database}-wal") else "&immutable=1")
     try:
-        with closing(sqlite3.connect(address, uri=True)) as connection:
+        with closing(read_only.connect(database)) as connection:
             rows: list[Any] = connection.execute("SELECT name, enabled FROM tasks WHERE enabled IS NOT NULL").fetchall()
             paused = connection.execute("SELECT value FROM settings WHERE key = ?", (PAUSED,)).fetchone()
     except sqlite3.Error:

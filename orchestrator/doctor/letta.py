@@ -6,6 +6,7 @@ from typing import Final
 
 from orchestrator.config.model import AgentConfig
 from orchestrator.doctor.finding import Finding, ok, problem, warning
+from orchestrator.reach import GET_CLIENT
 
 HEALTH: Final = "/v1/health/"
 
@@ -19,16 +20,21 @@ class Reached:
 
 
 def judge(
-    check: str, agent: AgentConfig, *, url: str, reached: Reached, key: bool, local: bool, client: bool
+    check: str, agent: AgentConfig, *, url: str, reached: Reached | None, key: bool, local: bool
 ) -> Iterator[Finding]:
-    """`key`: the variable is set; `local`: the server is on this machine; `client`: the extra `http` is installed."""
+    """`reached`: None without a client to ask with; `key`: the variable is set; `local`: it is on this machine."""
     table = f"[agents.{agent.name}]"
     change = f"correct base_url in {table}, or LETTA_BASE_URL"
-    if reached.status is None:
+    if reached is None:
+        yield problem(check, "the HTTP client that Letta needs is not installed", GET_CLIENT)
+    elif reached.status is None:
         yield problem(check, f"{url} can't be reached: {reached.error}", f"start the server there, or {change}")
     elif reached.status == 404:
         text = f"{url} answers, but has no {HEALTH}: it may be no Letta server with a REST interface"
         yield warning(check, text, change)
+    elif reached.status == 407:
+        text = f"{url} is behind a proxy that wants a login: no prompt will get there"
+        yield problem(check, text, "give the daemon HTTPS_PROXY=http://USER:PASSWORD@…, or name the server in NO_PROXY")
     elif reached.status >= 500:
         yield warning(check, f"{url} answers with status {reached.status}", "look at that server's log")
     else:
@@ -42,5 +48,3 @@ def judge(
         yield problem(
             check, text, f"set {agent.api_key_env} for the daemon, or name another variable: api_key_env in {table}"
         )
-    if not client:
-        yield problem(check, "the HTTP client that Letta needs is not installed", 'pip install "aiemp[http]"')

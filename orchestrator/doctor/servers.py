@@ -1,8 +1,6 @@
 """The MCP servers that agents use, each started or reached for real. They help agents, who work without them too."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from orchestrator.doctor.commands import surroundings
@@ -22,9 +20,9 @@ def look(patient: Patient) -> Iterator[Finding]:
     for line in wrong:
         message, _, remedy = line.partition("; ")
         yield warning("mcp", message, remedy or f"correct it in {vault}/.mcp.json or under [mcp] in {patient.file}")
-    if found and _others_choice(vault):
-        text = f"the MCP servers ({len(found)}) are not tried: root would run what the vault's owner has written"
-        yield warning("mcp", text, "run the daemon, and this, as the vault's owner")
+    if found and servers.is_anothers_choice(vault):
+        message, _, remedy = servers.OTHERS.partition("; ")
+        yield warning("mcp", f"the MCP servers ({len(found)}) are not tried: {message}", remedy)
         return
     for server in found:
         for each in now.check_now([server], vault, environ):
@@ -59,11 +57,3 @@ def _known(found: dict[str, Any]) -> Iterator[str]:
         yield f"{found['tools']} tools"
     if isinstance(found.get("latency_ms"), int | float):
         yield f"{found['latency_ms']:.0f} ms"
-
-
-def _others_choice(vault: str) -> bool:
-    """Whether we are root and somebody else decides what these servers are."""
-    try:
-        return os.geteuid() == 0 and Path(vault).stat().st_uid != 0
-    except OSError:
-        return False

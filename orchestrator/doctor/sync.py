@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from orchestrator.doctor import outside
 from orchestrator.doctor.finding import Finding, ok, warning
 from orchestrator.doctor.patient import Patient
+from orchestrator.processes import bounded
 
 CHECK: Final = "sync"
 
@@ -116,7 +116,7 @@ def _git(patient: Patient, vault: str) -> Iterator[Finding]:
     """Obsidian's git plugin commits all that is not ignored, every few minutes."""
     if not any(os.path.exists(os.path.join(folder, ".git")) for folder in (Path(vault), *Path(vault).parents)):
         return
-    answer = outside.ask(["git", "-C", vault, "check-ignore", "-q", ".aiemp/aiemp.db"], patient.tools, "/", _GIT)
+    answer = bounded.ask(["git", "-C", vault, "check-ignore", "-q", ".aiemp/aiemp.db"], patient.tools, "/", _GIT)
     if isinstance(answer, str) or answer.code not in {0, 1}:
         ignored = any(line.strip().strip("/") == ".aiemp" for line in _lines(Path(vault, ".gitignore")))
     else:

@@ -18,7 +18,7 @@ from orchestrator.doctor.finding import Finding, ok, problem, warning
 from orchestrator.doctor.patient import Patient
 from orchestrator.doctor.world import name_of
 from orchestrator.places import Places
-from orchestrator.store.last_known import uri
+from orchestrator.store import read_only
 from orchestrator.store.schema import MIGRATIONS
 from orchestrator.vault import folders
 from orchestrator.vault.dashboard import LeftAlone, users_part
@@ -116,11 +116,8 @@ def database(patient: Patient) -> Iterator[Finding]:
     path = patient.places.database
     if not os.path.exists(path):
         return
-    address = uri(path)
-    if not os.path.exists(f"{path}-wal"):  # nobody has it open, and this must not make one
-        address += "&immutable=1"
     try:
-        with closing(sqlite3.connect(address, uri=True)) as connection:
+        with closing(read_only.connect(path)) as connection:
             finding = _look_through(path, connection)
     except sqlite3.Error as error:
         text = f"{path} can't be used ({error})"

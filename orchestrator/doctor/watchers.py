@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.config.model import WatcherConfig
-from orchestrator.doctor import outside
 from orchestrator.doctor.commands import Missing, locate, surroundings
 from orchestrator.doctor.environment import where_to_set
 from orchestrator.doctor.finding import Finding, ok, problem, warning
 from orchestrator.doctor.patient import Patient
-from orchestrator.processes import programs
+from orchestrator.processes import bounded, programs
 from orchestrator.processes.programs import Unlaunchable
 from orchestrator.supervise import launch
 
@@ -124,5 +123,5 @@ def _no_module(path: str, module: str, directory: str) -> tuple[str, str]:
 
 def _has(path: str, module: str, directory: str, environ: Mapping[str, str]) -> bool:
     """Whether that Python finds the module; True when it can't be told."""
-    answer = outside.ask([path, "-c", _LOOK, module, directory], environ, "/", _IMPORT)
+    answer = bounded.ask([path, "-c", _LOOK, module, directory], environ, "/", _IMPORT)
     return isinstance(answer, str) or answer.code != 3

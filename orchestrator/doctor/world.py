@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator import files, lock_holder
-from orchestrator.doctor import outside, units
+from orchestrator.doctor import units
 from orchestrator.doctor.patient import Holder, Source, World
 from orchestrator.doctor.units import Unit
-from orchestrator.processes import procfs
+from orchestrator.processes import bounded, procfs
 from orchestrator.processes.programs import Unlaunchable
 from orchestrator.supervise.launch import parse_env_file
 
@@ -102,7 +102,7 @@ def _account(unit: Unit) -> pwd.struct_passwd:
 
 def _managers(*, own: bool) -> dict[str, str]:
     """What the service manager gives to every service; {} when it does not answer."""
-    answer = outside.ask(["systemctl", *(["--user"] if own else []), "show-environment"], os.environ, "/", _ASK)
+    answer = bounded.ask(["systemctl", *(["--user"] if own else []), "show-environment"], os.environ, "/", _ASK)
     if isinstance(answer, str) or answer.code != 0:
         return {}
     found = dict[str, str]()

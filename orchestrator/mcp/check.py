@@ -17,12 +17,13 @@ from orchestrator.mcp.pipes import Pipes
 from orchestrator.mcp.protocol import Era, Talk
 from orchestrator.mcp.server import Server, Transport, from_json
 from orchestrator.mcp.trouble import Late, Trouble
+from orchestrator.reach import CLIENT, GET_CLIENT
 from orchestrator.readable import visible
 from orchestrator.redaction import Redactor
 
 TO_STOP: Final = 6.5  # seconds beyond the server's timeout, at most: then this process ends, whatever holds it up
 ERROR_MAX: Final = 500  # characters
-NO_CLIENT: Final = 'MCP over HTTP takes a client that is not installed: pip install "aiemp[http]"'
+NO_CLIENT: Final = f"MCP over HTTP takes a client that is not installed: {GET_CLIENT}"
 # Programs that may have to download the server first.
 FETCHERS: Final = frozenset(
     {"npx", "npm", "pnpm", "yarn", "bunx", "bun", "deno", "uvx", "uv", "pipx", "docker", "podman"}
@@ -87,10 +88,10 @@ class Check:
         try:
             from orchestrator.mcp.remote import Remote  # noqa: PLC0415  what it needs may not be there
         except ModuleNotFoundError as error:
-            if error.name != "httpx2":
+            if error.name != CLIENT:
                 raise
             raise Trouble(NO_CLIENT) from None
-        return Remote(self.server, self._deadline, self._talk)
+        return Remote(self.server, self._deadline, self._talk, self._redact)
 
     def _no_answer(self) -> str:
         to = f" to {self._talk.waits_for}" if self._talk.waits_for else ""

@@ -4,18 +4,14 @@ import logging
 from dataclasses import replace
 from typing import Final, Protocol
 
-import anyio
-
 from orchestrator.actions import nameless
 from orchestrator.actions.groups import Ended
-from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.clock import Clock
 from orchestrator.mcp import call, finding
 from orchestrator.mcp.finding import Finding, State
 from orchestrator.mcp.server import Server
 from orchestrator.processes.children import Program, SpawnTrouble
 from orchestrator.processes.programs import Surroundings
-from orchestrator.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +22,7 @@ class Groups(Protocol):
     """What of actions.groups.Groups a check needs."""
 
     async def run(self, name: str, key: str, program: Program, *, stdin: int | None, keep: int) -> Ended: ...
+    async def end_strays(self, state: str, run_id: str, grace: float) -> None: ...
 
 
 class Checker:
@@ -54,8 +51,7 @@ class Checker:
             why = str(error) if isinstance(error, SpawnTrouble) else error.strerror
             return self._found(server, State.FAILED, f"its check cannot be started: {why}")
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._end_strays(server)
+            await self._end_strays(server)
         if not ended:
             return self._found(server, State.TIMEOUT, call.NO_END.format(limit))
         found = finding.read(ended[0].stdout.last_line(), server.name, server.transport, self._clock.now())
@@ -75,7 +71,7 @@ class Checker:
     async def _end_strays(self, server: Server) -> None:
         """End what the server has started in sessions of its own."""
         try:
-            await in_thread(end_leftovers, self._around.places.state, call.STOP, {self._id})
+            await self._groups.end_strays(self._around.places.state, self._id, call.STOP)
         except OSError as error:
             log.warning("MCP server %s: cannot look for what it has left: %s", server.name, error.strerror)
 

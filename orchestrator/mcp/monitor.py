@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.mcp.rounds import Rounds
 
 AT_START: Final = 5.0  # seconds for the daemon to start its watchers in peace
-LOOK: Final = 10.0  # seconds between two looks whether the vault has an .mcp.json
+SELDOM: Final = 30.0  # seconds between two looks for an .mcp.json while there is no server at all
 
 
 class McpMonitor:
@@ -49,7 +49,7 @@ class McpMonitor:
         """Look after them until cancelled. No process of theirs is left then."""
         begin = self._clock.monotonic() + AT_START
         while (config := self._config) is None or not (config.mcp or self._is_there()):
-            with self._clock.move_on_after(LOOK):
+            with self._clock.move_on_after(SELDOM):
                 await self._told.wait()
             self._told = anyio.Event()
         from orchestrator.mcp.rounds import Rounds  # noqa: PLC0415  see above

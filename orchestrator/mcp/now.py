@@ -1,12 +1,7 @@
 """Checks MCP servers at once, without a daemon: for `aiemp doctor`."""
 
-import os
-import signal
-import subprocess
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from typing import Final
 
 from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.clock import SystemClock
@@ -14,8 +9,7 @@ from orchestrator.mcp import call, finding
 from orchestrator.mcp.finding import Finding, State
 from orchestrator.mcp.server import Server
 from orchestrator.places import Places
-
-PRINTED_MAX: Final = 16 * 1024  # bytes
+from orchestrator.processes import bounded
 
 
 def check_now(servers: Iterable[Server], vault: str, environ: Mapping[str, str]) -> list[Finding]:
@@ -30,36 +24,22 @@ def check_now(servers: Iterable[Server], vault: str, environ: Mapping[str, str])
 def _check(server: Server, places: Places, environ: Mapping[str, str]) -> Finding:
     check_id, limit = call.new_id(), server.timeout + call.SPARE
     dry_run = environ.get("DRY_RUN", "").lower() == "true"
-    state, why, printed = State.FAILED, call.NO_RESULT, b""
-    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout:
-        stdin.write(call.document(server, places.vault))
-        stdin.seek(0)
-        try:
-            process = subprocess.Popen(
-                call.argv(server),
-                cwd=places.vault,
-                env=call.environment(environ, places, check_id, dry_run=dry_run),
-                stdin=stdin,
-                stdout=stdout,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return _found(server, State.FAILED, f"its check cannot be started: {error.strerror}")
-        try:
-            process.wait(limit)
-        except subprocess.TimeoutExpired:
-            state, why = State.TIMEOUT, call.NO_END.format(limit)
-        finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            with suppress(OSError):  # nobody can be looked for: the daemon does that when it next starts
-                end_leftovers(places.state, call.STOP, {check_id})
-        stdout.seek(0)
-        printed = stdout.read(PRINTED_MAX)
-    last = printed.rstrip().rpartition(b"\n")[2]
-    return finding.read(last, server.name, server.transport, SystemClock().now()) or _found(server, state, why)
+    told = call.environment(environ, places, check_id, dry_run=dry_run)
+    given = call.document(server, places.vault)
+    try:
+        answer = bounded.ask(call.argv(server), told, places.vault, limit, stdin=given)
+    finally:
+        with suppress(OSError):  # nobody can be looked for: the daemon does that when it next starts
+            end_leftovers(places.state, call.STOP, {check_id})
+    if isinstance(answer, str):
+        return _found(server, State.FAILED, f"its check cannot be started: {answer}")
+    last = answer.out.rstrip().rpartition("\n")[2].encode()
+    found = finding.read(last, server.name, server.transport, SystemClock().now())
+    if found is not None:
+        return found
+    if answer.code is None:
+        return _found(server, State.TIMEOUT, call.NO_END.format(limit))
+    return _found(server, State.FAILED, ": ".join(filter(None, [call.NO_RESULT, answer.last_words()])))
 
 
 def _found(server: Server, state: State, why: str) -> Finding:

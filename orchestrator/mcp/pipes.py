@@ -189,12 +189,13 @@ def _find(server: Server, vault: str, environ: Mapping[str, str]) -> tuple[str, 
 
     `python` is ours only where our own configuration says it: Claude Code would take that of the PATH.
     """
+    environ = programs.absolute_path(environ)  # what a relative folder names would be whatever lies in the vault
     if server.config_folder is not None:
         return programs.find(server.command, server.config_folder, vault, environ)
     name = server.command[0]
     if os.sep in name:
         return os.path.join(vault, name), server.command  # noqa: PTH118  places are strings
-    found = shutil.which(name, path=environ.get("PATH", os.defpath))
+    found = shutil.which(name, path=environ["PATH"])
     if found is None:
         raise programs.Unlaunchable(f"command {name!r} is not on the PATH; install it or write its full path")
-    return os.path.join(vault, found), server.command  # noqa: PTH118
+    return found, server.command

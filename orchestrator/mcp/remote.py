@@ -7,15 +7,16 @@ from typing import Final
 
 import httpx2
 
+from orchestrator import outbound
 from orchestrator.mcp.deadline import Deadline
 from orchestrator.mcp.finding import State
 from orchestrator.mcp.protocol import ENDLESS, WRONG_VERSION, Era, Message, Talk
 from orchestrator.mcp.server import Server, Transport
 from orchestrator.mcp.sse import Events, TooMuch
 from orchestrator.mcp.trouble import Late, Trouble
+from orchestrator.redaction import Redactor
 
 BODY_MAX: Final = 8 * 1024 * 1024  # bytes
-CONNECT: Final = 10.0  # seconds
 GOODBYE: Final = 2.0  # seconds for the end of a session, which needs no answer
 REDIRECTS_MAX: Final = 5
 SAME_METHOD: Final = frozenset({307, 308})
@@ -26,25 +27,22 @@ _WORDS_MAX: Final = 200  # characters
 class Remote:
     """The way to one such server. What it sends goes to the configured host and to no other."""
 
-    def __init__(self, server: Server, deadline: Deadline, talk: Talk) -> None:
+    def __init__(self, server: Server, deadline: Deadline, talk: Talk, redact: Redactor) -> None:
         """Raises Trouble."""
         self._deadline = deadline
         self._talk = talk
+        self._redact = redact
         self._headers = dict(server.headers)
         self._session: str | None = None
         self._answers: Iterator[bytes] = iter(())
         try:
             self._url = httpx2.URL(server.url)
-            self._client = httpx2.Client(
-                verify=self._url.scheme == "https",  # loading all certificates takes time
-                trust_env=not (self._url.host in {"localhost", "::1"} or self._url.host.startswith("127.")),
-                follow_redirects=False,
-            )
+            self._client = outbound.client(self._url, deadline.left())
             if server.transport is Transport.SSE:
                 self._stream = self._events(self._send("GET"))
                 self._url = self._endpoint()
-        except (httpx2.InvalidURL, ValueError) as error:
-            raise Trouble(f"{UNSENDABLE}: {_in_words(error)}") from error
+        except outbound.ERRORS as error:
+            raise self._trouble(error) from error
         self._streaming = server.transport is Transport.SSE
 
     def say(self, message: Message) -> None:
@@ -69,7 +67,7 @@ class Remote:
     def close(self) -> None:
         """End the session, where there is one."""
         if self._session is not None:
-            with suppress(httpx2.HTTPError, OSError, ValueError):
+            with suppress(*outbound.ERRORS):
                 self._client.delete(self._url, headers=self._all_headers(None), timeout=GOODBYE)
         self._client.close()
 
@@ -77,10 +75,8 @@ class Remote:
 
     def _all_headers(self, message: Message | None) -> dict[str, str]:
         headers = {
-            "User-Agent": "aiemp",
+            **outbound.HEADERS,
             "Accept": "application/json, text/event-stream",
-            "Accept-Encoding": "identity",  # little cannot become much
-            "Content-Type": "application/json",
             **self._headers,
         }
         if self._talk.spoken is not None:
@@ -104,10 +100,10 @@ class Remote:
                     self._url,
                     headers=self._all_headers(message),
                     content=content,
-                    timeout=httpx2.Timeout(left, connect=min(CONNECT, left)),
+                    timeout=httpx2.Timeout(left, connect=min(outbound.CONNECT_TIMEOUT, left)),
                 )
                 response = self._client.send(request, stream=True)
-            except (httpx2.HTTPError, OSError, ValueError) as error:
+            except outbound.ERRORS as error:
                 raise self._trouble(error) from error
             if response.status_code not in SAME_METHOD:
                 return self._checked(response)
@@ -134,7 +130,7 @@ class Remote:
         finally:
             response.close()
         said = _said(body)
-        words = " ".join(filter(None, [str(status), said]))[:_WORDS_MAX]
+        words = self._redact(" ".join(filter(None, [str(status), said])))[:_WORDS_MAX]
         if self._talk.waits_for == "initialize" and _is_modern(body):
             self._talk.wants_modern = self._talk.over = True
             raise Trouble(words)
@@ -189,10 +185,13 @@ class Remote:
             return Late()
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             where = f"{self._url.host}:{self._url.port}" if self._url.port else self._url.host
-            return Trouble(f"{where} cannot be reached ({_in_words(error)}); does the server run?")
-        if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | ValueError):
-            return Trouble(f"{UNSENDABLE}: {_in_words(error)}")
-        return Trouble(f"its connection fails: {_in_words(error)}")
+            return Trouble(f"{where} cannot be reached ({self._in_words(error)}); does the server run?")
+        if isinstance(error, httpx2.UnsupportedProtocol | httpx2.LocalProtocolError | httpx2.InvalidURL | ValueError):
+            return Trouble(f"{UNSENDABLE}: {self._in_words(error)}")
+        return Trouble(f"its connection fails: {self._in_words(error)}")
+
+    def _in_words(self, error: Exception) -> str:
+        return self._redact(outbound.in_words(error))[:_WORDS_MAX]  # what is cut is redacted before it is
 
 
 def _said(body: bytes) -> str:
@@ -213,8 +212,3 @@ def _is_modern(body: bytes) -> bool:
         return bool(json.loads(body)["error"]["code"] == WRONG_VERSION)
     except (ValueError, TypeError, KeyError, RecursionError):
         return False
-
-
-def _in_words(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:_WORDS_MAX] if text else type(error).__name__

@@ -15,6 +15,7 @@ from orchestrator.events import Bus, McpChanged
 from orchestrator.mcp import servers
 from orchestrator.mcp.checker import Checker, Groups
 from orchestrator.mcp.finding import Finding, State
+from orchestrator.mcp.monitor import SELDOM
 from orchestrator.mcp.server import Server
 from orchestrator.places import Places
 from orchestrator.problems import Problems
@@ -23,7 +24,7 @@ from orchestrator.threads import in_thread
 
 EVERY: Final = 900.0  # seconds between two checks of a server
 AGAIN: Final = 60.0  # seconds until one that did not answer is checked again; each time twice as long
-LOOK: Final = 10.0  # seconds between two looks at the vault's .mcp.json
+LOOK: Final = 10.0  # seconds between two looks at the vault's .mcp.json; see SELDOM
 REMOVED: Final = "removed"  # what is said of a server that is no longer there
 
 Read = Callable[[Config], Awaitable[tuple[list[Server], list[str]]]]
@@ -95,9 +96,14 @@ class Rounds:
     async def _keep_looking(self, begin: float) -> None:
         while True:
             await self._look(begin)
-            with self._clock.move_on_after(LOOK):
+            with self._clock.move_on_after(self._until_next_look()):
                 await self._told.wait()
             self._told = anyio.Event()
+
+    def _until_next_look(self) -> float:
+        """Give the seconds: many where nothing at all was found."""
+        is_nothing = self._used is self._config and not self._watched and not self._lines
+        return SELDOM if is_nothing else LOOK
 
     async def _look(self, begin: float) -> None:
         """Read the configuration and the files when they are others than before."""

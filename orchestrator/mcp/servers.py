@@ -16,6 +16,9 @@ from orchestrator.readable import visible
 FILE_MAX: Final = 1024 * 1024  # bytes
 SERVERS_MAX: Final = 100
 LINES_MAX: Final = 20
+OTHERS: Final = (
+    "the daemon is root, and would run what the vault's owner wants; run it as that user, or give the vault to root"
+)
 SETTINGS: Final = (".claude/settings.json", ".claude/settings.local.json")
 
 
@@ -32,6 +35,8 @@ def read(
         found.append(_configured(each, Expander(environ), config_folder or vault, lines))
     declared_there, more = _declared(vault, environ)
     found += [server for server in declared_there if server.name not in configured]
+    if is_anothers_choice(vault):
+        found = [_not_to_run(server) for server in found]
     lines += more
     if len(found) > SERVERS_MAX:
         lines.append(f"there are {len(found)} MCP servers; only the first {SERVERS_MAX} are looked after")
@@ -40,10 +45,21 @@ def read(
     return found[:SERVERS_MAX], lines
 
 
+def is_anothers_choice(vault: str) -> bool:
+    """Whether we are root, and somebody else decides what these servers are: what they are called, and what lies there.
+
+    They may be of any kind: a URL can send what root's environment has, to wherever it likes.
+    """
+    try:
+        return os.geteuid() == 0 and os.stat(vault).st_uid != 0  # noqa: PTH116  places are strings
+    except OSError:
+        return False
+
+
 def marks(vault: str) -> tuple[object, ...]:
-    """Give what is another when one of the files is: one stat(2) where there is no .mcp.json."""
-    first = _mark(vault, declared.FILE)
-    return (first,) if first is None else (first, *(_mark(vault, each) for each in SETTINGS))
+    """Give what is another when one of the files is, or their owner: few stat(2) where there is no .mcp.json."""
+    first = is_anothers_choice(vault), _mark(vault, declared.FILE)
+    return first if first[1] is None else (*first, *(_mark(vault, each) for each in SETTINGS))
 
 
 def _mark(vault: str, name: str) -> tuple[int, int, int] | None:
@@ -52,6 +68,12 @@ def _mark(vault: str, name: str) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _not_to_run(server: Server) -> Server:
+    if server.why_not is not None:
+        return server
+    return Server(server.name, server.transport, state=State.UNCHECKED, why_not=OTHERS)
 
 
 def _configured(said: McpServer, expand: Expander, config_folder: str, lines: list[str]) -> Server:

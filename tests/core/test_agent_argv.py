@@ -78,6 +78,13 @@ def test_no_prompt_is_shown_and_all_else_is() -> None:
     assert claude.shown(("any", "any"), "any") == ["any", "…"]
 
 
+def test_a_secret_in_the_command_is_not_shown() -> None:
+    command = ("env", "API_KEY=sk-1", "X=1", "claude", "--auth-token", "t-1", "--token-file", "--x", "-p")
+    assert claude.shown((*command, "hi"), "hi") == [
+        *("env", "API_KEY=[redacted]", "X=1", "claude", "--auth-token", "[redacted]", "--token-file", "--x", "-p", "…")
+    ]
+
+
 def test_a_child_is_no_part_of_a_session_around_us() -> None:
     around = {
         "CLAUDECODE": "1",

@@ -346,6 +346,10 @@ def test_any_tables_become_tasks_or_problems(tables: dict[str, dict[str, Any]]) 
             'agents.a.command: does not go with kind = "letta"; it belongs',
         ),
         ('[agents.a]\nbase_url = "http://x"', 'agents.a.base_url: does not go with kind = "claude"; it belongs to "l'),
+        (
+            '[agents.a]\nkind = "letta"\ndaily_budget_usd = 1',
+            'agents.a.daily_budget_usd: does not go with kind = "letta"; it belongs to "claude"',
+        ),
         ("[mcp.a]", "mcp.a: is reached by exactly one of command and url"),
         ('[mcp.a]\ncommand = ["x"]\nurl = "http://x"', "mcp.a: is reached by exactly one of command and url"),
         ('[mcp.a]\nurl = "http://x"\nenv = { A = "b" }', "mcp.a.env: does not go with url; take it out"),

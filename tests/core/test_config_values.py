@@ -155,6 +155,7 @@ def test_what_is_written_and_what_is_meant(parse: Callable[[object], Any], writt
         (values.argv, ["x", "a;b\0"], "item 2 of the list contains NUL", "a list of words"),
         (values.argv, {"x": 1}, "is a table", "a list of words"),
         (values.text, "", "is empty", "with something in it"),
+        (values.prompt, " \n", "is blank", "a text for the agent"),
         (values.text, "a\0", "contains NUL", "with something in it"),
         (values.text, tomllib.loads("x = 2026-01-01")["x"], "date or time 2026-01-01", "in quotes"),
         (values.path, "~/vault", "~ is not expanded", "full path"),

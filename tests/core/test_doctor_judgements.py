@@ -186,12 +186,13 @@ LETTA = AgentConfig("companion", AgentKind.LETTA, agent_id="agent-1")
         (letta.Reached(200), [OK, OK]),
         (letta.Reached(401), [OK, OK]),
         (letta.Reached(404), [WARNING, OK]),
+        (letta.Reached(407), [PROBLEM, OK]),
         (letta.Reached(502), [WARNING, OK]),
         (letta.Reached(None, "Connection refused"), [PROBLEM, OK]),
     ],
 )
 def test_a_letta_server(reached: letta.Reached, expected: list[Level]) -> None:
-    found = letta.judge("a", LETTA, url="http://localhost:1", reached=reached, key=True, local=True, client=True)
+    found = letta.judge("a", LETTA, url="http://localhost:1", reached=reached, key=True, local=True)
     assert levels(list(found)) == expected
 
 
@@ -205,7 +206,7 @@ def test_a_letta_server(reached: letta.Reached, expected: list[Level]) -> None:
 def test_what_a_letta_agent_needs(url: str, key: bool, client: bool, words: str) -> None:  # noqa: FBT001
     agent = AgentConfig("companion", AgentKind.LETTA)
     local = "localhost" in url
-    found = letta.judge("a", agent, url=url, reached=letta.Reached(200), key=key, local=local, client=client)
+    found = letta.judge("a", agent, url=url, reached=letta.Reached(200) if client else None, key=key, local=local)
     (wrong,) = [finding for finding in found if finding.level is PROBLEM]
     assert words in wrong.message
     assert stops([wrong])

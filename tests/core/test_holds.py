@@ -1,14 +1,16 @@
 """Agents that take no prompts for a while: how long, for whom, what ends it, and what the next daemon learns of it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.config.model import BuiltinPrompt, Command, Prompt, TaskConfig
+from orchestrator.config.model import AgentConfig, AgentKind, BuiltinPrompt, Command, Prompt, TaskConfig
 from orchestrator.schedule.holds import FARTHEST, LONGEST, SOONER, Held, Holds
 from orchestrator.schedule.runs import Hold, HoldKind
 
@@ -18,6 +20,7 @@ ELSEWHERE = TaskConfig("t", BuiltinPrompt("morning_triage", "claude"), lane="oth
 LETTA = TaskConfig("t", Prompt("do it", "letta"), lane="agent")
 COMMAND = TaskConfig("t", Command(("true",)), lane="agent")
 FREE = TaskConfig("t", Command(("true",)))
+AGENTS = {"claude": AgentConfig("claude"), "letta": AgentConfig("letta", AgentKind.LETTA, agent_id="agent-1")}
 
 
 def after(seconds: float) -> datetime:
@@ -126,16 +129,84 @@ def test_of_several_the_last_to_end_is_told() -> None:
     assert holds.next_end(NOW) == after(60)
 
 
-def test_a_person_ends_what_has_no_known_end() -> None:
+def test_a_person_ends_all_of_them_whether_their_end_is_known_or_not() -> None:
     holds = Holds()
+    assert holds.end_all(NOW) == []
     holds.put("claude", "agent", hold(until=5000.0), NOW)
-    assert not holds.end_unknown(NOW)
-    holds.put("letta", "letta", hold(HoldKind.NETWORK), NOW)
-    assert holds.end_unknown(NOW)
-    assert [each.agent for each in holds.current(NOW)] == ["claude"]
-    assert not holds.succeeded("letta")
-    assert holds.succeeded("claude")
-    assert holds.next_end(NOW) is None
+    holds.put("claude", "other", hold(until=50.0), NOW)
+    holds.put("letta", "letta", hold(HoldKind.NETWORK), after(100))
+    assert [(each.agent, each.lane) for each in holds.end_all(after(100))] == [("claude", "agent"), ("letta", "letta")]
+    assert holds.of(CLAUDE, after(100)) is None
+    assert holds.next_end(after(100)) is None
+    assert holds.end_all(after(100)) == []
+    assert holds.as_json() == []
+    assert holds.put("letta", "letta", hold(HoldKind.NETWORK), after(110)).step == 0
+
+
+# --- which agents there are, and what for ---
+
+
+@pytest.mark.parametrize(
+    ("change", "another"),
+    [
+        ({"command": ("claude", "--settings", "other.json")}, True),
+        ({"kind": AgentKind.COMMAND}, True),
+        ({"base_url": "http://localhost:8284"}, True),
+        ({"agent_id": "agent-2"}, True),
+        ({"api_key_env": "OTHER_KEY"}, True),
+        ({"allowed_tools": ()}, False),
+        ({"permission_mode": "plan"}, False),
+        ({"max_turns": 3}, False),
+        ({"daily_budget_usd": 7.0}, False),
+    ],
+)
+@pytest.mark.parametrize("restarted", [False, True])
+def test_who_is_another_by_now_has_no_trouble(change: dict[str, Any], another: bool, restarted: bool) -> None:  # noqa: FBT001
+    holds = Holds()
+    assert holds.use(AGENTS) == []
+    put = holds.put("claude", "agent", hold(until=5000.0), NOW)
+    letta = holds.put("letta", "letta", hold(HoldKind.LOGIN), NOW)
+    if restarted:
+        holds = Holds.from_json(json.loads(json.dumps(holds.as_json())))
+    assert holds.use({**AGENTS, "mine": AgentConfig("mine")}) == []
+    assert holds.use({**AGENTS, "claude": replace(AGENTS["claude"], **change)}) == ([put] if another else [])
+    assert (holds.of(CLAUDE, NOW) is None) is another
+    assert holds.of_agent("letta", NOW) == letta
+
+
+def test_who_is_gone_holds_nobody() -> None:
+    holds = Holds()
+    holds.use(AGENTS)
+    for lane in ("agent", "other", None):
+        holds.put("claude", lane, hold(until=5000.0), NOW)
+    assert len(holds.use({"letta": AGENTS["letta"]})) == 3
+    assert holds.current(NOW) == []
+    assert holds.as_json() == []
+
+
+def test_what_was_written_down_before_agents_could_be_told_apart_is_tried() -> None:
+    found = saved()
+    del found["whose"]
+    holds = Holds.from_json([found])
+    assert holds.of(CLAUDE, NOW) is not None
+    assert len(holds.use(AGENTS)) == 1
+
+
+def test_a_lane_is_free_while_no_task_uses_its_holder_who_is_held_all_the_same() -> None:
+    holds = Holds()
+    holds.use(AGENTS)
+    assert not holds.use_for([CLAUDE, FREE])
+    holds.put("claude", "agent", hold(until=5000.0), NOW)
+    assert not holds.use_for([LETTA, FREE, ELSEWHERE])
+    assert holds.of(LETTA, NOW) is not None
+    assert holds.of(COMMAND, NOW) is not None
+    assert holds.use_for([LETTA, FREE])
+    assert not holds.use_for([LETTA, FREE])
+    assert holds.of(LETTA, NOW) is holds.of(COMMAND, NOW) is None
+    assert holds.of(CLAUDE, NOW) is not None
+    assert holds.of(ELSEWHERE, NOW) is not None
+    assert holds.use_for([CLAUDE])
+    assert holds.of(LETTA, NOW) is not None
 
 
 @pytest.mark.parametrize(
@@ -204,6 +275,7 @@ def test_what_is_none_of_ours_is_refused(found: object) -> None:
         {"length": -1.0},
         {"length": 1e12},
         {"length": float("nan")},
+        {"whose": None},
     ],
 )
 def test_what_is_damaged_is_refused(change: dict[str, object]) -> None:
@@ -226,6 +298,7 @@ happenings = st.lists(
         ),
         st.tuples(st.just("succeeded"), agents),
         st.tuples(st.just("resumed")),
+        st.tuples(st.just("used"), st.sampled_from([CLAUDE, LETTA, COMMAND])),
         st.tuples(st.just("passed"), st.floats(0, 1e6)),
         st.tuples(st.just("set back"), st.floats(0, 1e6)),
         st.tuples(st.just("restarted")),
@@ -251,8 +324,10 @@ def test_every_hold_is_for_a_bounded_time_and_a_restart_changes_none(those: list
                 holds.succeeded(agent)
                 assert holds.of_agent(agent, now) is None
             case "resumed", []:
-                holds.end_unknown(now)
-                assert all(each.known for each in holds.current(now))
+                assert holds.current(now) == holds.end_all(now)
+                assert holds.current(now) == []
+            case "used", [TaskConfig() as task]:
+                holds.use_for([task])
             case "passed", [float(seconds)]:
                 now += timedelta(seconds=seconds)
             case "set back", [float(seconds)]:

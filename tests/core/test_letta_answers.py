@@ -220,6 +220,7 @@ ANSWERING = SENDING + b"\n" + stage(Stage.ANSWERING, status=200)
         (SENDING + b'\n{"sta', Outcome.FAILURE, True, "unknown"),
         (stage(Stage.ANSWERED, status=200, form="answer")[:-5], Outcome.FAILURE, True, "unknown"),
         (b"null", Outcome.FAILURE, True, "unknown"),
+        (b"[" * 100_000, Outcome.FAILURE, True, "unknown"),
         (b'"to send"', Outcome.FAILURE, True, "unknown"),
         # statuses that no server gives
         (stage(Stage.ANSWERED, status=101), Outcome.FAILURE, True, "unknown"),
@@ -275,7 +276,7 @@ def test_which_answers_hold_the_agent(status: int, more: dict[str, Any], kind: H
     else:
         until = NOW if "until" in more else None
         assert result.error is not None
-        assert (result.hold, result.final) == (Hold(kind, result.error, until), False)
+        assert (result.hold, result.final) == (Hold(kind, result.error, until), status != 429)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.config.model import McpServer
@@ -14,6 +14,7 @@ from orchestrator.mcp import declared, servers
 from orchestrator.mcp.expansion import TEXT_MAX, Expander, TooLong
 from orchestrator.mcp.finding import State
 from orchestrator.mcp.server import Server, Transport, from_json
+from orchestrator.readable import visible
 
 ENVIRON = {"TOKEN": "t0", "EMPTY": "", "HOME": "/home/a"}
 STDIO, HTTP, SSE = Transport.STDIO, Transport.HTTP, Transport.SSE
@@ -179,9 +180,11 @@ _documents = st.recursive(
 
 
 @given(st.binary(max_size=200) | _documents.map(lambda value: json.dumps({"mcpServers": value}).encode()))
+@example(b'{"mcpServers":{"m":{"type":"\\ud823\\udcd6"}}}')  # nobody knows how that character is printed
+@example(b'{"mcpServers":{"m":{"type":"\\u001b[31m\\u202e"}}}')
 def test_whatever_a_file_holds_it_is_told_in_lines(data: bytes) -> None:
     found, lines = declared.servers(data, ENVIRON, ())
-    assert all(line.isprintable() for line in lines)
+    assert all(visible(line) == line for line in lines)
     assert all(from_json(json.loads(json.dumps(each.as_json()))) == each for each in found)
 
 
@@ -216,7 +219,27 @@ def test_the_configuration_comes_first_and_wins(tmp_path: Path) -> None:
 
 def test_without_the_file_there_is_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == ([], [])
-    assert servers.marks(str(tmp_path)) == (None,)
+    assert servers.marks(str(tmp_path)) == (False, None)
+
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root could run what another has written")
+
+
+@ROOT
+def test_root_runs_nothing_that_the_vaults_owner_has_written(tmp_path: Path) -> None:
+    write(tmp_path, ["a"], mcpServers={"a": {"command": "a", "env": {"K": "${TOKEN}"}}, "b": {"type": "ws"}})
+    web = {"c": McpServer("c", url="http://x/${TOKEN}")}
+    before = servers.marks(str(tmp_path))
+    os.chown(tmp_path, 65534, 65534)
+    found, lines = servers.read(str(tmp_path), web, ENVIRON)
+    assert servers.marks(str(tmp_path)) != before
+    other = "aiemp cannot check servers of type ws"
+    assert found == [
+        Server("c", HTTP, state=State.UNCHECKED, why_not=servers.OTHERS),
+        Server("a", STDIO, state=State.UNCHECKED, why_not=servers.OTHERS),
+        Server("b", HTTP, state=State.UNCHECKED, why_not=other),
+    ]
+    assert lines == []
 
 
 def test_settings_disable_servers(tmp_path: Path) -> None:

@@ -268,7 +268,11 @@ def test_actions_know_only_the_words_of_a_run_from_the_schedule() -> None:
         ("orchestrator.doctor", {"orchestrator/cli/doctor.py"}),
         ("orchestrator.mcp", {"orchestrator/app.py", "orchestrator/doctor/servers.py"}),
         # One for each thing that is said over HTTP, and neither is in the daemon.
-        ("httpx2", {"orchestrator/agents/letta_http.py", "orchestrator/mcp/remote.py"}),
+        ("httpx2", {"orchestrator/outbound.py", "orchestrator/agents/letta_http.py", "orchestrator/mcp/remote.py"}),
+        (
+            "orchestrator.outbound",
+            {f"orchestrator/{each}.py" for each in ("agents/letta_http", "agents/letta_reach", "mcp/remote")},
+        ),
         ("orchestrator.agents.letta_http", {"orchestrator/agents/letta_child.py"}),
         ("orchestrator.mcp.remote", {"orchestrator/mcp/check.py"}),
     ],

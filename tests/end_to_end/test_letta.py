@@ -13,7 +13,8 @@ from orchestrator.agents.letta import UNKNOWN
 pytestmark = PATIENT
 
 KEY = "sk-let-0123456789"
-SLOTS = 30
+SLOTS = 16
+HANGING = 7  # the number of the request at which the daemon is killed
 TODAY = {"frequency": '"daily"', "at": '"00:00"', "max_lateness": '"1d"'}  # once, and at once
 
 
@@ -37,7 +38,7 @@ def test_on_a_bad_day_and_with_a_killed_daemon_no_slot_is_delivered_twice(site: 
     chance = random.Random(11)  # noqa: S311
     bad_day = [misbehaving(chance.random) for _ in range(500)]
     # One hangs, so that the daemon is surely killed in the middle of a delivery.
-    with letta_server(lambda number: HANGS if number == 12 else bad_day[number]) as server:
+    with letta_server(lambda number: HANGS if number == HANGING else bad_day[number]) as server:
         site.start(
             text='timezone = "UTC"\n[scheduler]\nmax_concurrent = 6\n'
             + companion(server)
@@ -52,7 +53,7 @@ def test_on_a_bad_day_and_with_a_killed_daemon_no_slot_is_delivered_twice(site: 
                 for number in range(SLOTS)
             ),
         )
-        until(lambda: server.connections > 12, "the delivery that hangs")
+        until(lambda: server.connections > HANGING, "the delivery that hangs")
         site.kill()
         site.start()
         runs = settled(site)
@@ -77,7 +78,7 @@ def test_a_delivery_that_a_killed_daemon_leaves_behind_is_never_repeated(site: S
     with letta_server(HANGS) as server:
         text = 'timezone = "UTC"\n' + companion(server)
         text += message("letter", **TODAY, retry="{ max = 5 }")
-        site.start(text=text + '[tasks.beat]\nevery = "200ms"\ncommand = ["true"]\n')
+        site.start(text=text + '[tasks.beat]\nevery = "100ms"\ncommand = ["true"]\n')
         server.wait_for(1, patience=60)
         site.kill()
         site.start()

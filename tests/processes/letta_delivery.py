@@ -1,15 +1,16 @@
 """Deliveries to Letta as the daemon makes them: a process that has its call in a file, which is read in the end."""
 
+import contextlib
 import json
 import os
 import queue
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from orchestrator.actions.nameless import closing, file_in_memory
 from orchestrator.agents import letta
@@ -66,57 +67,83 @@ def deliver(url: str, text: str = "Good morning", **how: Any) -> Result:
 
 def started(change: str) -> list[str]:
     """A command that starts the child after something of it was changed."""
-    program = f"from orchestrator.agents import letta_child, letta_http; {change}; letta_child.main()"
+    modules = "from orchestrator import outbound; from orchestrator.agents import letta_child"
+    program = f"{modules}; {change}; letta_child.main()"
     return [sys.executable, "-P", "-c", program]
 
 
 class Fork:
-    """A process that has imported what a delivery takes, and becomes one by forking: many are made fast that way."""
+    """A process that becomes a delivery by forking, as often as it is told to: many are made fast that way."""
+
+    def __init__(self, path: Path, orders: int, deaths: int) -> None:
+        self._path = path
+        self._orders, self._deaths = os.fdopen(orders, "w"), os.fdopen(deaths)
+
+    def close(self) -> None:
+        self._orders.close()
+        self._deaths.close()
+
+    def deliver(self, url: str, text: str) -> Result:
+        agent = AgentConfig("companion", AgentKind.LETTA, base_url=url)
+        self._path.write_text(json.dumps(letta.request(agent, AGENT, text, {}, 900.0)))
+        self._orders.write(f"{self._path}\n")
+        self._orders.flush()
+        death = _death(int(self._deaths.readline()))
+        return letta.read(self._path.read_bytes(), death, "")
+
+
+class Crew:
+    """Some forks of one process that has imported what a delivery takes, and a thread for each."""
 
     _PROGRAM = """
-import os, sys
+import gc, os, sys
 from orchestrator.agents import letta_child, letta_http
-import httpcore2
+import encodings.idna, httpcore2, stringprep  # whatever a first request would import
 
-for line in sys.stdin:
+gc.freeze()
+pairs = [tuple(map(int, word.split(","))) for word in sys.argv[1:]]
+for orders, deaths in pairs:
+    if not os.fork():
+        for other in pairs:
+            if other != (orders, deaths):
+                os.close(other[0])
+                os.close(other[1])
+        break
+else:
+    os.closerange(3, 1024)
+    for _ in pairs:
+        os.wait()
+    sys.exit()
+for line in os.fdopen(orders):
     pid = os.fork()
     if not pid:
         os.dup2(os.open(line.strip(), os.O_RDWR), 0)
         letta_child.main()
         os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+    os.write(deaths, b"%d\\n" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        command = [sys.executable, "-P", "-c", self._PROGRAM]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.communicate(timeout=PATIENCE)
-
-    def deliver(self, url: str, text: str) -> Result:
-        agent = AgentConfig("companion", AgentKind.LETTA, base_url=url)
-        self._path.write_text(json.dumps(letta.request(agent, AGENT, text, {}, 900.0)))
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{self._path}\n")
-        self._process.stdin.flush()
-        death = _death(int(self._process.stdout.readline()))
-        return letta.read(self._path.read_bytes(), death, "")
-
-
-class Crew:
-    """Some forks, and a thread for each."""
-
-    def __init__(self, forks: Iterable[Fork], threads: ThreadPoolExecutor) -> None:
-        self._threads = threads
+    def __init__(self, count: int, folder: Path) -> None:
         self._idle = queue.SimpleQueue[Fork]()
-        for fork in forks:
-            self._idle.put(fork)
+        self._forks, theirs = list[Fork](), list[tuple[int, int]]()
+        for number in range(count):
+            (orders, to_order), (to_hear, deaths) = os.pipe(), os.pipe()
+            theirs.append((orders, deaths))
+            self._forks.append(Fork(folder / str(number), to_order, to_hear))
+            self._idle.put(self._forks[-1])
+        told = [f"{orders},{deaths}" for orders, deaths in theirs]
+        descriptors = [fd for pair in theirs for fd in pair]
+        command = [sys.executable, "-P", "-c", self._PROGRAM, *told]
+        self._process = subprocess.Popen(command, pass_fds=descriptors)
+        for fd in descriptors:
+            os.close(fd)
+        self._threads = ThreadPoolExecutor(count)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        for fork in self._forks:
+            fork.close()
+        assert self._process.wait(PATIENCE) == 0
 
     def map(self, work: Callable[[Fork, str], T], texts: list[str]) -> Iterator[T]:
         return self._threads.map(lambda text: self._lend(work, text), texts)
@@ -131,8 +158,8 @@ class Crew:
 
 @contextmanager
 def crew_of(count: int, folder: Path) -> Iterator[Crew]:
-    with ThreadPoolExecutor(count) as threads, ExitStack() as stack:
-        yield Crew([stack.enter_context(Fork(folder / str(number))) for number in range(count)], threads)
+    with contextlib.closing(Crew(count, folder)) as crew:
+        yield crew
 
 
 def _death(code: int) -> Death:

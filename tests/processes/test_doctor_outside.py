@@ -11,10 +11,11 @@ import pytest
 from examining import Practice, told
 from harness import alive, until
 
-from orchestrator.doctor import examination, outside
+from orchestrator.doctor import examination
 from orchestrator.doctor.examination import Check
 from orchestrator.doctor.finding import Finding, ok
 from orchestrator.doctor.patient import Patient
+from orchestrator.processes import bounded
 
 ENVIRON = {"PATH": os.defpath}
 
@@ -24,21 +25,28 @@ def practice(tmp_path: Path) -> Practice:
     return Practice(tmp_path)
 
 
-def ask(script: str, timeout: float = 30.0) -> outside.Answer:
-    answer = outside.ask(["/bin/sh", "-c", script], ENVIRON, "/", timeout)
-    assert isinstance(answer, outside.Answer)
+def ask(script: str, timeout: float = 30.0) -> bounded.Answer:
+    answer = bounded.ask(["/bin/sh", "-c", script], ENVIRON, "/", timeout)
+    assert isinstance(answer, bounded.Answer)
     return answer
 
 
 def test_an_answer() -> None:
-    assert ask("echo out; echo err >&2; exit 3") == outside.Answer(3, "out\n", "err\n")
+    assert ask("echo out; echo err >&2; exit 3") == bounded.Answer(3, "out\n", "err\n")
     assert ask("read line; echo got $line; pwd").out == "got\n/\n", "nobody types anything"
+
+
+def test_what_it_is_given_and_its_last_words() -> None:
+    answer = bounded.ask(["/bin/sh", "-c", "cat; echo first >&2; echo last >&2"], ENVIRON, "/", 30.0, stdin=b"given")
+    assert answer == bounded.Answer(0, "given", "first\nlast\n")
+    assert (bounded.Answer(0, "a\nb\n", "").last_words(), bounded.Answer(1, "", "\n").last_words()) == ("b", "")
+    assert ask("echo out; echo err >&2").last_words() == "err"
 
 
 def test_one_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     answer = ask(f"sleep 1000 & echo $! > {pid}; echo begun; wait", timeout=1.0)
-    assert answer == outside.Answer(None, "begun\n", "")
+    assert answer == bounded.Answer(None, "begun\n", "")
     until(lambda: not alive(int(pid.read_text())), "its end")  # killed, it may still be on its way out
 
 
@@ -49,12 +57,12 @@ def test_nothing_that_it_leaves_behind_lives_on(tmp_path: Path) -> None:
 
 
 def test_a_flood_is_cut() -> None:
-    assert len(ask(f"head -c {outside.KEEP + 1000} /dev/zero").out) == outside.KEEP
+    assert len(ask(f"head -c {bounded.KEEP + 1000} /dev/zero").out) == bounded.KEEP
 
 
 @pytest.mark.parametrize("argv", [["/nowhere/program"], ["/etc/passwd"], ["a\0b"]])
 def test_one_that_cannot_be_started(argv: list[str]) -> None:
-    why = outside.ask(argv, ENVIRON, "/", 5.0)
+    why = bounded.ask(argv, ENVIRON, "/", 5.0)
     assert isinstance(why, str)
     assert why
 

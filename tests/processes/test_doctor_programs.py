@@ -148,6 +148,26 @@ def test_no_prompt_could_get_out_of_what_is_asked(practice: Practice) -> None:
     assert set(told_file.read_text().splitlines()) == {"http://127.0.0.1:9:"}
 
 
+def test_claude_is_asked_in_the_environment_that_runs_give_it(practice: Practice) -> None:
+    told_file = practice.folder / "told"
+    variables = "$CLAUDE_CODE_ENTRYPOINT:$CLAUDE_CODE_SESSION_ID:$AIEMP_RUN:$DISABLE_AUTOUPDATER"
+    practice.program("claude", f'echo "2.1.331 (Claude Code)"; echo "{variables}" >> {told_file}')
+    asked(practice, "[agents.a]\n", CLAUDE_CODE_ENTRYPOINT="cli", CLAUDE_CODE_SESSION_ID="7", AIEMP_RUN="8")
+    assert set(told_file.read_text().splitlines()) == {":::1"}
+
+
+@pytest.mark.parametrize("kind", ["claude", "command"])
+def test_an_agent_in_a_relative_folder_of_the_path_is_none(
+    practice: Practice, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(practice.folder)
+    for place in (practice.vault, practice.folder):
+        (place / "relative").mkdir()
+        (place / "relative/mine").symlink_to("/bin/true")
+    text = f'[agents.a]\nkind = "{kind}"\ncommand = ["mine"]\n'
+    assert "mine is not on the PATH" in told(asked(practice, text, PATH=f"relative:{os.defpath}"))
+
+
 @contextmanager
 def server(status: int) -> Iterator[tuple[str, list[str]]]:
     """An HTTP server's address, and the requests that it gets."""
@@ -188,6 +208,35 @@ def test_a_letta_server_that_is_not_there(practice: Practice, url: str) -> None:
     assert "can't be reached" in told(
         asked(practice, f'[agents.a]\nkind = "letta"\nbase_url = "{url}"\nagent_id = "agent-1"\n')
     )
+
+
+def lettas(practice: Practice, url: str, **environ: str) -> str:
+    text = f'[agents.a]\nkind = "letta"\nbase_url = "{url}"\nagent_id = "agent-1"\n'
+    return told(asked(practice, text, LETTA_API_KEY="very-secret-value", **environ))
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(200, ""), (407, "is behind a proxy that wants a login"), (502, "answers with status 502")]
+)
+def test_a_letta_server_elsewhere_is_asked_through_the_proxy_that_deliveries_take(
+    practice: Practice, status: int, words: str
+) -> None:
+    with server(status) as (proxy, requests):
+        found = lettas(practice, "http://letta.invalid", HTTP_PROXY=proxy)
+    assert requests == ["http://letta.invalid/v1/health/ None"]
+    assert words in found
+    assert bool(found) is bool(words)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_one_on_this_machine_is_asked_without_a_proxy(practice: Practice, host: str) -> None:
+    with server(200) as (url, requests):
+        assert lettas(practice, url.replace("127.0.0.1", host), HTTP_PROXY="http://127.0.0.1:1") == ""
+    assert requests == ["/v1/health/ None"]
+
+
+def test_an_address_that_is_none_is_told_as_that(practice: Practice) -> None:
+    assert "http://[::1 can't be reached: InvalidURL" in lettas(practice, "http://[::1")
 
 
 MCP = """\

@@ -54,11 +54,11 @@ TABLE: tuple[tuple[str, State, str | int], ...] = (
     ("future", FAILED, "it speaks version 2031-01-01 of the protocol"),
     ("circle", FAILED, "the pages of its tools/list go in a circle"),
     ("endless_pages", FAILED, "its list of tools has no end"),
-    ("hung", TIMEOUT, "no answer to initialize within 5 s: loading a very large model"),
-    ("deaf_to_ping", TIMEOUT, "no answer to ping within 5 s"),
-    ("deaf", TIMEOUT, "no answer to initialize within 5 s"),
+    ("hung", TIMEOUT, "no answer to initialize within 3.5 s: loading a very large model"),
+    ("deaf_to_ping", TIMEOUT, "no answer to ping within 3.5 s"),
+    ("deaf", TIMEOUT, "no answer to initialize within 1 s"),
 )
-AT_ONCE = 8
+AT_ONCE = 12
 
 
 async def test_every_behaviour_is_found_out_in_time_and_leaves_nobody(tmp_path: Path) -> None:
@@ -72,7 +72,8 @@ async def test_every_behaviour_is_found_out_in_time_and_leaves_nobody(tmp_path: 
     async with bench(tmp_path) as here:
         async with anyio.create_task_group() as tasks:
             for behaviour, state, _ in reversed(TABLE):  # the slowest first
-                tasks.start_soon(check, here, behaviour, 5.0 if state is TIMEOUT else 40.0)
+                least = 1.0 if behaviour == "deaf" else 3.5  # it says nothing before it is over, the others do
+                tasks.start_soon(check, here, behaviour, least if state is TIMEOUT else 40.0)
         assert here.left() == []
     for behaviour, state, said in TABLE:
         each = found[behaviour]
@@ -121,6 +122,16 @@ async def test_a_python_of_our_own_configuration_is_ours_and_one_of_claudes_is_t
     async with bench(tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}") as here:
         assert (await here.check(ours)).state is OK
         assert (await here.check(theirs)).error == "it ended (exit code 1) before it answered initialize: not this one"
+
+
+@pytest.mark.parametrize("folder", [None, "/"])
+async def test_what_a_relative_folder_of_the_path_names_does_not_count(tmp_path: Path, folder: str | None) -> None:
+    async with bench(tmp_path, PATH=f"bin::.:{os.defpath}") as here:
+        for place in ("bin", "."):
+            (here.vault / place).mkdir(exist_ok=True)
+            (here.vault / place / "lies-here").symlink_to(sys.executable)
+        found = await here.check(Server("s", Transport.STDIO, ("lies-here", PLAYED, "good"), config_folder=folder))
+    assert (found.error or "").startswith("command 'lies-here' is not on the PATH")
 
 
 async def test_what_a_server_finds_when_it_starts(tmp_path: Path) -> None:
@@ -229,8 +240,9 @@ def write(vault: Path, entries: object) -> None:
 def test_a_daemon_without_servers_loads_nothing_of_this() -> None:
     script = """
 import sys
-import orchestrator.mcp.monitor
-print(sorted(name for name in sys.modules if name.startswith("orchestrator.mcp.")))
+import orchestrator.app
+mine = "orchestrator.mcp.", "orchestrator.outbound", "orchestrator.reach", "httpx2"
+print(sorted(name for name in sys.modules if name.startswith(mine)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert done.stdout == "['orchestrator.mcp.monitor']\n"
@@ -239,3 +251,10 @@ print(sorted(name for name in sys.modules if name.startswith("orchestrator.mcp."
 def test_at_once_in_a_vault_that_is_gone(tmp_path: Path) -> None:
     (found,) = check_now([played("good")], str(tmp_path / "gone"), dict(os.environ))
     assert found.error == "its check cannot be started: No such file or directory"
+
+
+def test_at_once_a_check_that_dies_is_told_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call, "document", lambda *_: b"nothing")
+    (found,) = check_now([played("good")], str(tmp_path), dict(os.environ))
+    assert found.state is FAILED
+    assert (found.error or "").startswith("its check ended without a result: json.decoder.JSONDecodeError")

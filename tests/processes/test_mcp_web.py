@@ -37,8 +37,8 @@ TABLE: tuple[tuple[str, State, str], ...] = (
     ("huge_event", FAILED, "it talks without end"),
     ("chatter", FAILED, "it talks without end, without answering initialize"),
     ("torn", FAILED, "its connection fails: RemoteProtocolError"),
-    ("heartbeat", TIMEOUT, "no answer to initialize within 5 s"),
-    ("hung", TIMEOUT, "no answer to initialize within 5 s"),
+    ("heartbeat", TIMEOUT, "no answer to initialize within 3 s"),
+    ("hung", TIMEOUT, "no answer to initialize within 3 s"),
 )
 
 
@@ -57,7 +57,7 @@ async def test_every_behaviour_is_found_out_in_time(tmp_path: Path) -> None:
     with site() as at:
         async with bench(tmp_path) as here, anyio.create_task_group() as tasks:
             for path, state, _ in reversed(TABLE):  # the slowest first
-                tasks.start_soon(one, here, at, path, 5.0 if state is TIMEOUT else 40.0)
+                tasks.start_soon(one, here, at, path, 3.0 if state is TIMEOUT else 40.0)
         requests = at.requests
     for path, state, said in TABLE:
         each = found[path]
@@ -104,6 +104,31 @@ async def test_what_cannot_be_reached_says_why(tmp_path: Path, url: str, header:
     assert found.state is FAILED
     assert (found.error or "").startswith(said)
     assert "s3cret" not in (found.error or "")
+
+
+async def test_a_secret_that_would_be_cut_is_taken_out_first(tmp_path: Path) -> None:
+    secret = "k" * 400
+    with site() as at:
+        async with bench(tmp_path) as here:
+            found = await here.check(
+                Server(
+                    "s", Transport.HTTP, url=at.url("status/500"), headers=(("Authorization", secret),), timeout=40.0
+                )
+            )
+    assert found.error == "HTTP 500 not with [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"HTTPS_PROXY": "http://[::1"}, "its url or a header cannot be sent: "),
+        ({"SSL_CERT_FILE": "/nowhere"}, "its connection fails: FileNotFoundError"),
+    ],
+)
+async def test_an_environment_that_lets_nothing_out_is_told(tmp_path: Path, environ: dict[str, str], said: str) -> None:
+    async with bench(tmp_path, **environ) as here:
+        found = await here.check(Server("s", Transport.HTTP, url="https://mcp.invalid/", timeout=40.0))
+    assert (found.error or "").startswith(said), found
 
 
 async def test_a_header_with_a_line_break_is_not_sent(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from manual_clock import ManualClock, at_rest
 from orchestrator.config.model import Config, McpServer
 from orchestrator.events import Bus, Fact, McpChanged, ProblemChanged
 from orchestrator.mcp.finding import Finding, State
-from orchestrator.mcp.monitor import AT_START, McpMonitor
+from orchestrator.mcp.monitor import AT_START, SELDOM, McpMonitor
 from orchestrator.mcp.rounds import AGAIN, EVERY, LOOK, Rounds
 from orchestrator.mcp.server import Server, Transport
 from orchestrator.places import Places
@@ -242,7 +242,7 @@ async def test_without_servers_there_is_only_a_look_now_and_then(
         await here.clock.advance(100)
         assert looks == []  # nobody has said yet what counts
         here.use()
-        await here.clock.advance(100)
+        await here.clock.advance(10 * SELDOM)
         assert len(looks) == 11
         assert here.checked == []
         assert here.reads == 1
@@ -304,15 +304,23 @@ async def test_nobody_makes_rounds_until_there_is_something_to_look_after(
     places = Places(str(tmp_path))
     around = Surroundings(places, str(tmp_path), dry_run=False, environ={})
     monitor = McpMonitor(places, around, clock, groups, bus, Problems(bus, clock))  # type: ignore[arg-type]
+    looks: list[float] = []
+
+    def is_there() -> bool:
+        looks.append(clock.t)
+        return (tmp_path / ".mcp.json").is_symlink()
+
+    monkeypatch.setattr(monitor, "_is_there", is_there)
     config = Config(tmp_path / "supervisor.toml", tmp_path, "UTC")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(monitor.serve)
         monitor.use(config)
-        await clock.advance(100)
+        await clock.advance(3 * SELDOM)
         assert (made, monitor.findings()) == ([], [])
+        assert len(set(looks)) == 4  # it wakes up no more often than that
         if by == "file":
             (tmp_path / ".mcp.json").symlink_to("nowhere")
-            await clock.advance(10)
+            await clock.advance(SELDOM)
         else:
             config = replace(config, mcp={"a": McpServer("a", ("x",))})
             monitor.use(config)

@@ -1,4 +1,4 @@
-"""Programs that a check asks something: bounded in time, with nothing left of them."""
+"""Programs that are asked something, without a daemon: bounded in time, with nothing left of them. Blocks."""
 
 import os
 import signal
@@ -20,17 +20,25 @@ class Answer:
     out: str
     err: str
 
+    def last_words(self) -> str:
+        """The last line that it has printed, on stderr if there is one there."""
+        return next(iter((self.err.strip() or self.out.strip()).splitlines()[-1:]), "")
 
-def ask(argv: Sequence[str], environ: Mapping[str, str], directory: str, timeout: float) -> Answer | str:
+
+def ask(
+    argv: Sequence[str], environ: Mapping[str, str], directory: str, timeout: float, *, stdin: bytes = b""
+) -> Answer | str:
     """Run `argv` for at most `timeout` seconds. A text where it cannot be started: why.
 
     What it prints goes to files: a pipe that something it has started holds open would keep us waiting.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(stdin)
+        given.seek(0)
         try:
             process = subprocess.Popen(
                 argv,
-                stdin=subprocess.DEVNULL,
+                stdin=given,
                 stdout=out,
                 stderr=err,
                 env=dict(environ),
