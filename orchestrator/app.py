@@ -100,7 +100,8 @@ class Daemon:
         scheduler = self._scheduling.scheduler
         self._agents = AgentBoard(config, scheduler, around.environ, clock=clock, bus=bus, problems=problems)
         self._mcp = McpMonitor(places, around, clock, self._scheduling.groups, bus, problems)
-        self._checking: anyio.CancelScope | None = None  # the MCP servers
+        self._checking: anyio.CancelScope | None = None  # of MCP servers
+        self._checked = anyio.Event()  # none of them is checked any more
         self._status = StatusSource(
             config, self._supervisor, self._machine.launched, scheduler, self._agents, self._servers, problems, clock
         )
@@ -142,7 +143,8 @@ class Daemon:
                     await self._scheduling.prepare()
                 else:
                     await tasks.start(self._scheduling.serve)
-                    tasks.start_soon(self._look_after_servers)
+                    self._checking = anyio.CancelScope()
+                    tasks.start_soon(self._look_after_servers, self._checking)
                 # Not earlier: "stopped" would be written down for what is only not started yet.
                 tasks.start_soon(self._recorder.serve)
                 if not self.stopping:
@@ -265,6 +267,8 @@ class Daemon:
             log.error("not every watcher could be killed within %g s", limit)
 
     async def _stop_runs(self, limit: float) -> None:
+        """End the runs and the checks of MCP servers, whatever they are at, and wait no longer than `limit` for it."""
+
         async def kill() -> None:
             await self._clock.sleep(limit * 0.8)
             self._scheduling.kill_all()
@@ -273,9 +277,12 @@ class Daemon:
             tasks.start_soon(kill)
             with anyio.move_on_after(limit) as late:
                 await self._scheduling.stop()
+                if self._checking is not None:
+                    await self._checked.wait()
             if late.cancelled_caught:
                 log.error("what became of every run could not be written down within %g s", limit)
             self._scheduling.give_up()
+            self._scheduling.groups.give_up()
             tasks.cancel_scope.cancel()
 
     def time_left(self) -> float:
@@ -305,10 +312,13 @@ class Daemon:
             with suppress(UserError):  # said in the log and in `status`; the old configuration stays
                 await self.reload(plan=False)
 
-    async def _look_after_servers(self) -> None:
+    async def _look_after_servers(self, checking: anyio.CancelScope) -> None:
         self._mcp.use(self._reloader.config)
-        with anyio.CancelScope() as self._checking:
-            await self._mcp.serve()
+        try:
+            with checking:
+                await self._mcp.serve()
+        finally:
+            self._checked.set()
 
     def _servers(self) -> list[dict[str, Any]]:
         return [found.as_json() for found in self._mcp.findings()]

@@ -10,6 +10,11 @@ _NAMED: Final = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _SHORTEST: Final = 8  # characters: shorter values stand in all sorts of words
 
 
+def names_a_secret(name: str) -> bool:
+    """Whether what is called so is taken for a secret."""
+    return any(word in name.upper() for word in _NAMED)
+
+
 class Redactor:
     """Call it with a text to get that text without the secrets of the environment it was made from."""
 
@@ -17,7 +22,7 @@ class Redactor:
         values = {
             secret
             for name, value in environ.items()
-            if any(word in name.upper() for word in _NAMED)
+            if names_a_secret(name)
             for secret in _forms(value)
             if len(secret) >= _SHORTEST and not secret.isspace()
         }

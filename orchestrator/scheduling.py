@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 import anyio
 import anyio.abc
 
+from orchestrator.actions.answered import forget, left_behind
+from orchestrator.actions.answers import End
 from orchestrator.actions.host import ActionHost
 from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.clock import Clock
@@ -70,7 +72,7 @@ class Scheduling:
         self._problems = problems
         around = Surroundings(places, str(config.file.parent), config.dry_run, environ)
         on_builtin = {"health_update": update_dashboard}
-        redact = Redactor(environ)
+        redact = self._redact = Redactor(environ)
         self._host = ActionHost(
             around,
             notify,
@@ -97,16 +99,23 @@ class Scheduling:
     # --- from start to stop ---
 
     async def prepare(self) -> None:
-        """End what a killed daemon's runs have left, and take up the tasks. Raises UserError, see RunStore.states."""
+        """End what a killed daemon's runs have left, and take up the tasks and what came of their prompts.
+
+        Raises UserError, see RunStore.states.
+        """
         cut_off = {run.run_id for run in await self._store.unfinished()}
         found = await _aside(end_leftovers, self._places.state, LEFTOVER_GRACE, cut_off) if cut_off else set()
         if found:
             log.warning("ended what runs of an earlier daemon had left: %s", ", ".join(sorted(found)))
         self._host.tidy()
+        end = End(None, "", self._clock.now(), self._config.timezone)
+        answers = await _aside(left_behind, self._places.state, cut_off, end, self._redact)
         async with self._one_at_a_time:
             tasks, _ = await self._tasks()
-            await self.scheduler.prepare(self._config, tasks)
+            await self.scheduler.prepare(self._config, tasks, answers)
             self._prepared = True
+        for run_id in cut_off:
+            forget(self._places.state, run_id)
         self._watch_files()
 
     async def serve(self, *, task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:

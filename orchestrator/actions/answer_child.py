@@ -1,30 +1,30 @@
-"""The process that reads much of what Claude Code has printed: its stdin is the file, its argument the question.
+"""The process that reads much of what Claude Code has printed: that file is its stdout, of which it only reads.
 
-`null` asks whether a complete result stands there; an `answers.End` as JSON asks for the result.
+Its stdin is a file with the question, where it leaves the answer. `null` asks whether a complete result stands there;
+an `answers.End` as JSON asks for the result.
 """
 
 import json
 import os
-import sys
 from dataclasses import asdict
 from datetime import datetime
 
-from orchestrator.actions import nameless
-from orchestrator.actions.answers import PRINTED_MAX, End, read
-from orchestrator.agents import claude_answer
-from orchestrator.processes.death import Death
+from orchestrator.actions import answers, nameless
 from orchestrator.redaction import Redactor
 
 
 def main() -> None:
-    printed, question = nameless.read(0, PRINTED_MAX), json.loads(sys.argv[1])
+    file = os.dup(1)
+    os.dup2(2, 1)  # nothing of ours gets between what an agent may still be printing
+    question = json.loads(nameless.read(0, nameless.size(0)))
+    printed = nameless.read(file, answers.PRINTED_MAX)
     if question is None:
-        print(json.dumps(claude_answer.is_whole(printed)))
-        return
-    death = None if question["death"] is None else Death(**question["death"])
-    end = End(death, question["stderr"], datetime.fromisoformat(question["now"]), question["zone"])
-    result = read(printed, end, Redactor(os.environ))
-    print(json.dumps(asdict(result), default=datetime.isoformat))
+        answer = json.dumps(answers.is_whole(printed))
+    else:
+        result = answers.read(printed, answers.end_of(question), Redactor(os.environ))
+        answer = json.dumps(asdict(result), default=datetime.isoformat)
+    nameless.empty(0)
+    nameless.write(0, answer.encode())
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import logging
 import math
 import signal
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +12,7 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
+from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.actions.outputs import Outputs, Stream
 from orchestrator.actions.printed import OUTPUT_MAX, STDERR_MAX, Tail
 from orchestrator.clock import Clock
@@ -20,6 +21,7 @@ from orchestrator.processes import children
 from orchestrator.processes.death import Death
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.redaction import NOTHING, Redactor
+from orchestrator.threads import in_thread
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,9 @@ class Groups:
         self._outputs = Outputs(redact)
         self._running: dict[str, _Process] = {}  # by key
         self._leaders: dict[int, _Process] = {}  # by PID, those that live
+        self._hurried = False  # who is to end is killed
+        self._given_up = False
+        self._waits: set[anyio.CancelScope] = set()  # that only giving up cancels
 
     def close(self) -> None:
         """Let go of everything. Processes that still live are not touched."""
@@ -168,16 +173,19 @@ class Groups:
         `stdin`, `stdout`: descriptors in place of /dev/null and of a pipe, of whose bytes the last `keep` are kept.
         `enough`: asked twice a second for how many seconds the process may go on; None: no end is in sight.
         Cancelling ends the whole group, SIGTERM, `Patience.stop`, SIGKILL, and returns when nobody of it lives;
-        `when_cancelled` then learns what was printed. Raises SpawnTrouble.
+        `when_cancelled` then learns what was printed. What `enough` raises ends the group too. Raises SpawnTrouble.
         """
+        if self._hurried:
+            raise children.SpawnTrouble("nothing is started any more: everything is just being killed", transient=True)
         process = self._start(name, key, program, stdin, stdout, keep, on_status)
         self._running[key] = self._leaders[process.pid] = process
         try:
             by_itself = await self._ends_by_itself(process, enough)
-        except anyio.get_cancelled_exc_class():
+        except BaseException as error:  # whatever it is, nobody is left behind
             await self._see_off(process)
             self._let_go(key, process)
-            when_cancelled(process.ended(process.death))
+            if isinstance(error, anyio.get_cancelled_exc_class()):
+                when_cancelled(process.ended(process.death))
             raise
         await self._see_off(process)
         self._let_go(key, process)
@@ -240,17 +248,41 @@ class Groups:
 
     # --- ending ---
 
+    @contextmanager
+    def patiently(self) -> Iterator[None]:
+        """Keep cancellation from the block, until `give_up`; then the block is left."""
+        with anyio.CancelScope(shield=True) as scope:
+            if self._given_up:
+                scope.cancel()
+            self._waits.add(scope)
+            try:
+                yield
+            finally:
+                self._waits.discard(scope)
+
+    async def end_strays(self, state: str, run_id: str, grace: float) -> None:
+        """End who carries a run in its environment though it left its group. Not to be cancelled. Raises OSError."""
+        with self.patiently():
+            await in_thread(end_leftovers, state, grace, {run_id}, lambda: self._hurried)
+
+    def give_up(self) -> None:
+        """There is no time left to wait for anybody's end: leave those who not even SIGKILL has ended yet."""
+        self._given_up = True
+        for scope in tuple(self._waits):
+            scope.cancel()
+
     def kill_all(self) -> None:
-        """Kill every process of every group, at once."""
+        """Kill every process of every group at once, and from now on whoever is to end; nothing is started any more."""
+        self._hurried = True
         for process in self._running.values():
             if process.group_lives:
                 children.signal_group(process.pid, signal.SIGKILL)
 
     async def _see_off(self, process: _Process) -> None:
         """End whoever of the group still lives, and return when nobody does. Not to be cancelled."""
-        with anyio.CancelScope(shield=True):
+        with self.patiently():
             for number, patience in ((signal.SIGTERM, self._patience.stop), (signal.SIGKILL, self._patience.kill)):
-                if process.group_lives:
+                if process.group_lives and not (self._hurried and number == signal.SIGTERM):
                     children.signal_group(process.pid, number)
                     with self._clock.move_on_after(patience):
                         await self._nobody_left(process)

@@ -1,6 +1,7 @@
 """Runs what tasks do: each attempt as a process group of its own, of which nobody is left when it is over."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import assert_never
 
@@ -8,10 +9,9 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from orchestrator.actions import results
+from orchestrator.actions import handler, results
 from orchestrator.actions.attempt import Attempt, run_action
 from orchestrator.actions.groups import Groups, Patience, short_of
-from orchestrator.actions.handler import Call
 from orchestrator.actions.prompts import Prompts
 from orchestrator.clock import Clock
 from orchestrator.config.model import AgentConfig, Builtin, BuiltinPrompt, Command, Handler, Prompt, TaskConfig
@@ -83,14 +83,14 @@ class ActionHost:
         await self.groups.serve(task_status=task_status)
 
     def kill_all(self) -> None:
-        """Kill every process of every run, at once."""
+        """Kill every process of every run, at once; see Groups.kill_all."""
         self.groups.kill_all()
 
     async def perform(self, task: TaskConfig, run: Run, *, on_status: Callable[[str], None]) -> Result:
         """Make one attempt at what `task` does. Whatever goes wrong in it is a Result that says so.
 
         Cancelling it ends the whole process group, see Groups.run; `run.output` then holds what was printed, and
-        `run.details` what is known of a prompt.
+        `run.details` what is known of a prompt. A prompt that was answered by then has its result all the same.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
         attempt = Attempt(task, run, self._around, self._timezone, on_status)
@@ -115,13 +115,11 @@ class ActionHost:
         except (Unlaunchable, SpawnTrouble) as error:
             return results.failure(str(error))
 
-    async def _run_handler(self, attempt: Attempt, handler: Handler) -> Result:
-        try:
-            call = Call(attempt.task, handler, attempt.run, attempt.around)
-        except OSError as error:
-            raise short_of(error) from error
-        try:
-            ended = await run_action(self.groups, attempt, handler, stdin=call.fd)
-            return results.of_handler(ended.death or Death(), ended.stdout, ended.stderr, call.returned())
-        finally:
-            call.close()
+    async def _run_handler(self, attempt: Attempt, action: Handler) -> Result:
+        with ExitStack() as files:
+            try:
+                call = files.enter_context(handler.call(attempt.task, action, attempt.run, attempt.around))
+            except OSError as error:
+                raise short_of(error) from error
+            ended = await run_action(self.groups, attempt, action, stdin=call)
+            return results.of_handler(ended.death or Death(), ended.stdout, ended.stderr, handler.returned(call))

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from orchestrator import clock
@@ -11,19 +11,30 @@ from orchestrator.processes.children import signal_group
 
 RUN: Final = b"AIEMP_RUN="
 KILL_PATIENCE: Final = 5.0  # seconds after SIGKILL; who then still lives hangs in the kernel
+HURRIED_PATIENCE: Final = 1.0  # … where nobody has the time
 
 
-def end_leftovers(state: str, grace: float, of: Collection[str] | None = None) -> set[str]:
+def _never() -> bool:
+    return False
+
+
+def end_leftovers(
+    state: str, grace: float, of: Collection[str] | None = None, hurried: Callable[[], bool] = _never
+) -> set[str]:
     """End every process group of this vault's runs: SIGTERM, `grace` seconds, SIGKILL; give those runs' ids.
 
     `of`: only these runs'. Whose a process is shows by its environment, whether its leader lives or not, and also when
-    it has a session of its own. Blocks: for a worker thread.
+    it has a session of its own. `hurried`: asked again and again; once true, who still lives is killed without grace.
+    Blocks: for a worker thread.
     """
     found = set[str]()
-    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_PATIENCE)):
+    for number, longest in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_PATIENCE)):
         signalled = set[int]()
+        patience = min(longest, HURRIED_PATIENCE) if hurried() else longest
         until, pause = clock.SystemClock().monotonic() + patience, 0.005
         while left := _groups(state, of):
+            if number == signal.SIGTERM and hurried():
+                break
             found.update(left.values())
             for group in left.keys() - signalled:  # more of them each time: who is told to end may start others
                 signal_group(group, number)

@@ -3,35 +3,41 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
 import anyio
 
-from orchestrator.actions import launch, nameless, results
-from orchestrator.actions.answers import PRINTED_MAX, Answer, End
+from orchestrator.actions import answered, launch, nameless, results
+from orchestrator.actions.answer_file import AnswerFile, aside
+from orchestrator.actions.answers import PRINTED_MAX, End
 from orchestrator.actions.attempt import Attempt, run_action
 from orchestrator.actions.groups import Ended, Groups, Patience, short_of
-from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.actions.printed import cut
 from orchestrator.actions.watched import Watched
 from orchestrator.agents import claude, getting
 from orchestrator.clock import Clock
 from orchestrator.config.model import AgentConfig, AgentKind, Builtin, BuiltinPrompt, Prompt
+from orchestrator.errors import UserError
 from orchestrator.processes.children import Program, SpawnTrouble
 from orchestrator.processes.death import Death
 from orchestrator.processes.programs import Unlaunchable
 from orchestrator.redaction import Redactor
 from orchestrator.schedule.runs import Outcome, Result
-from orchestrator.threads import in_thread
 
 log = logging.getLogger(__name__)
+
+Read = Callable[[Ended], Awaitable[Result]]  # tells what came of a prompt
 
 ARGUMENT_MAX: Final = 100_000  # bytes of a prompt that is an argument; Linux takes 128 KiB (execve(2))
 CHORE_SAYS_MAX: Final = 8 * 1024 * 1024  # bytes; a prompt of 1 MiB can take that in JSON
 ANSWER_MAX: Final = 64 * 1024 * 1024  # bytes of what the Letta child leaves, which must not be cut
+
+
+def _never(_: Result) -> bool:
+    return False
 
 
 class Prompts:
@@ -71,7 +77,10 @@ class Prompts:
         return replace(result, details={**(result.details or {}), "prepared": prepared.output})
 
     async def send(self, attempt: Attempt, prompt: Prompt) -> Result:
-        """Send a prompt and give what came of it. Cancelling it is as in Groups.run; `run.details` is set then too.
+        """Send a prompt and give what came of it.
+
+        Cancelling it is as in Groups.run; `run.details` is set then too. But what was done and paid for by then is not
+        thrown away: where a whole answer stands there, that is given, and nothing is raised.
 
         Raises Unlaunchable and SpawnTrouble where that is not the agent's fault.
         """
@@ -98,34 +107,37 @@ class Prompts:
         with ExitStack() as files:
             state = attempt.around.places.state
             stdin = _content(files, state, prompt) if on_stdin else None
-            stdout = _content(files, state)
-            answer = Answer(stdout, attempt.around.environ, self._redact)
+            stdout = _answer(files, state, attempt.run.run_id)
+            answer = AnswerFile(stdout, attempt, self._groups, self._clock, self._redact)
             watched = Watched(stdout, self._clock, answer.is_whole, limit=PRINTED_MAX, grace=self._patience.result)
 
-            def read(ended: Ended) -> Result:
+            async def read(ended: Ended) -> Result:
                 try:
                     if watched.too_much:
                         why = f"it printed more than {PRINTED_MAX // 2**20} MiB without coming to an end: stopped"
-                        return results.failure(why, answer.end())
-                    return answer.read(End(ended.death, ended.stderr.text(), self._clock.now(), attempt.timezone))
+                        return results.failure(why, await answer.end())
+                    return await answer.read(End(ended.death, ended.stderr.text(), self._clock.now(), attempt.timezone))
                 finally:
-                    nameless.empty(stdout)
+                    await answer.empty()
 
-            return await self._through(
-                attempt, agent, argv, environ, told, read, stdin=stdin, stdout=stdout, enough=watched.enough
-            )
+            def is_whole(found: Result) -> bool:
+                return found.cost_usd is not None or "subtype" in (found.details or {})  # only a result has one
+
+            how = {"stdin": stdin, "stdout": stdout, "enough": watched.enough}
+            return await self._through(attempt, agent, argv, environ, told, read, is_whole, **how)
 
     async def _to_command(self, attempt: Attempt, agent: AgentConfig, prompt: str) -> Result:
         text, on_stdin = _passed(prompt)
         argv = agent.command if on_stdin else (*agent.command, text)
         told = {"agent": agent.name, "kind": agent.kind.value, "argv": list(claude.shown(argv, text))}
 
-        def read(ended: Ended) -> Result:
+        async def read(ended: Ended) -> Result:
             return results.of_command(ended.death or Death(), ended.stdout, ended.stderr)
 
         with ExitStack() as files:
             stdin = _content(files, attempt.around.places.state, prompt) if on_stdin else None
-            return await self._through(attempt, agent, argv, self._environ(attempt), told, read, stdin=stdin)
+            environ = claude.environment(self._environ(attempt))  # it may well be a script around Claude Code
+            return await self._through(attempt, agent, argv, environ, told, read, stdin=stdin)
 
     async def _to_letta(self, attempt: Attempt, agent: AgentConfig, prompt: Prompt) -> Result:
         from orchestrator.agents import letta  # noqa: PLC0415  only who has such an agent has to have it
@@ -146,7 +158,7 @@ class Prompts:
             except OSError as error:
                 raise short_of(error) from error
 
-            def read(ended: Ended) -> Result:
+            def read_here(ended: Ended) -> Result:
                 try:
                     left = nameless.read(call, ANSWER_MAX)
                 except OSError:  # then nobody knows whether it was sent
@@ -154,7 +166,13 @@ class Prompts:
                 found = letta.read(left, ended.death, ended.stderr.text())
                 return replace(found, output=cut(self._redact(found.output)))
 
-            return await self._run(attempt, program, told, read, stdin=call)
+            async def read(ended: Ended) -> Result:
+                return await aside(lambda: read_here(ended))
+
+            def is_whole(found: Result) -> bool:
+                return "duration_seconds" in (found.details or {})  # known when the answer has come to its end
+
+            return await self._run(attempt, program, told, read, is_whole, stdin=call)
 
     # --- what all have in common ---
 
@@ -169,13 +187,14 @@ class Prompts:
         argv: tuple[str, ...],
         environ: dict[str, str],
         told: Mapping[str, Any],
-        read: Callable[[Ended], Result],
+        read: Read,
+        is_whole: Callable[[Result], bool] = _never,
         **how: Any,
     ) -> Result:
         """Run an agent's command. That it is missing is no failure that goes away by itself."""
         try:
             program = launch.agent_program(argv, attempt.around, environ)
-            return await self._run(attempt, program, told, read, **how)
+            return await self._run(attempt, program, told, read, is_whole, **how)
         except Unlaunchable:
             why = getting.not_on_path(agent)
         except SpawnTrouble as error:
@@ -189,54 +208,68 @@ class Prompts:
         attempt: Attempt,
         program: Program,
         told: Mapping[str, Any],
-        read: Callable[[Ended], Result],
+        read: Read,
+        is_whole: Callable[[Result], bool],
         **how: Any,
     ) -> Result:
-        """Run a program to its end, end who left its group, and read what came of it."""
-        cut_off = list[Ended]()
+        """Run a program to its end, end who left its group, and read what came of it.
 
-        async def result(ended: Ended) -> Result:
-            # Not to be cancelled: what ended in time has its result, however long tidying up takes.
-            with anyio.CancelScope(shield=True):
-                await self._end_strays(attempt)
-                found = await _aside(read, ended)
-            said = ended.stderr.text()
-            return replace(found, details={**told, **(found.details or {}), **({"stderr": said} if said else {})})
-
-        task, run = attempt.task, attempt.run
+        `is_whole`: whether that is a result that stands, though the program was cut off after it.
+        """
+        task, run, cut_off = attempt.task, attempt.run, list[Ended]()
         try:
             ended = await self._groups.run(
                 task.name, run.run_id, program, on_status=attempt.on_status, when_cancelled=cut_off.append, **how
             )
+        except SpawnTrouble:
+            raise  # nobody was started
         except anyio.get_cancelled_exc_class():
+            run.details = told
             for each in cut_off:
-                left = await result(each)
+                left = await self._result(attempt, each, told, read)
+                if is_whole(left):
+                    return left
                 run.output, run.details = left.output, left.details
             raise
-        return await result(ended)
+        except BaseException:
+            await self._end_strays(attempt)
+            raise
+        return await self._result(attempt, ended, told, read)
+
+    async def _result(self, attempt: Attempt, ended: Ended, told: Mapping[str, Any], read: Read) -> Result:
+        """Tidy up and read. Not to be cancelled: what ended in time has its result, however long this takes."""
+        found = results.failure("what it printed was not read: there was no time left for that")
+        await self._end_strays(attempt)
+        with self._groups.patiently():
+            try:
+                found = await read(ended)
+            except OSError as error:
+                found = results.failure(f"what it printed cannot be read: {error.strerror}")
+        said = ended.stderr.text()
+        return replace(found, details={**told, **(found.details or {}), **({"stderr": said} if said else {})})
 
     async def _end_strays(self, attempt: Attempt) -> None:
         """End what the agent has started in sessions of their own, as MCP servers and shells in the background are."""
         try:
-            await in_thread(end_leftovers, attempt.around.places.state, self._patience.stop, {attempt.run.run_id})
+            await self._groups.end_strays(attempt.around.places.state, attempt.run.run_id, self._patience.stop)
         except OSError as error:
             log.warning("%s: cannot look for what its agent has left: %s", attempt.task.name, error.strerror)
-
-
-async def _aside(read: Callable[[Ended], Result], ended: Ended) -> Result:
-    """Read in a worker thread, for an answer may be large."""
-    try:
-        return await in_thread(read, ended)
-    except BlockingIOError:  # no thread is left
-        return read(ended)
-    except OSError as error:
-        return results.failure(f"what it printed cannot be read: {error.strerror}")
 
 
 def _passed(prompt: str) -> tuple[str, bool]:
     """Give the prompt as an argument that is its UTF-8 under any locale, and whether it must go to stdin instead."""
     data = prompt.encode(errors="replace")  # lone surrogates have no UTF-8
     return os.fsdecode(data), len(data) > ARGUMENT_MAX or b"\0" in data
+
+
+def _answer(files: ExitStack, state: str, run_id: str) -> int:
+    """Make the file for a run's answer, which is there for as long as the attempt lasts. Raises SpawnTrouble."""
+    try:
+        fd = files.enter_context(nameless.closing(answered.open_for(state, run_id)))
+    except (OSError, UserError) as error:
+        raise short_of(error) from error
+    files.callback(answered.forget, state, run_id)
+    return fd
 
 
 def _content(files: ExitStack, folder: str, text: str = "") -> int:

@@ -43,20 +43,14 @@ def of_chore(death: Death, output: Tail, stderr: Tail) -> Result:
 
 def prompt_of_chore(output: Tail) -> str | None:
     """Give what the last line of a chore's output says to an agent, if it does."""
-    try:
-        found: Any = json.loads(output.last_line())
-    except ValueError:
-        return None
+    found = _parsed(output.last_line())
     prompt = found.get("prompt") if isinstance(found, Mapping) else None
     return prompt if isinstance(prompt, str) and prompt.strip() else None
 
 
 def _read(document: bytes, printed: Tail) -> Result | None:
     """Read `{"outcome", "output", "error"}`; None where that is not what it is."""
-    try:
-        found: Any = json.loads(document)
-    except ValueError:
-        return None
+    found = _parsed(document)
     if not isinstance(found, Mapping) or str(found.get("outcome")) not in CLAIMED:
         return None
     output, error = found.get("output"), found.get("error")
@@ -65,6 +59,14 @@ def _read(document: bytes, printed: Tail) -> Result | None:
         output=_storable(output) if isinstance(output, str) else printed.text(),
         error=_storable(error) if isinstance(error, str) and error else None,
     )
+
+
+def _parsed(document: bytes) -> Any:
+    """Read JSON; None where it is none, or such as nobody means."""
+    try:
+        return json.loads(document)
+    except (ValueError, RecursionError):  # brackets without end
+        return None
 
 
 def _storable(text: str) -> str:

@@ -1,13 +1,10 @@
 """A file that an agent prints its answer into, looked at while it does: is the answer there, or far too much?"""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
-
-import anyio
 
 from orchestrator.actions import nameless
 from orchestrator.clock import Clock
-from orchestrator.threads import in_thread
 
 REST: Final = 10.0  # times as long as the last look took, until the next: a look at much takes a while
 
@@ -19,7 +16,9 @@ class Watched:
     the answer is there.
     """
 
-    def __init__(self, fd: int, clock: Clock, is_whole: Callable[[], bool], *, limit: int, grace: float) -> None:
+    def __init__(
+        self, fd: int, clock: Clock, is_whole: Callable[[], Awaitable[bool]], *, limit: int, grace: float
+    ) -> None:
         self.too_much = False  # … was printed without an end of it, so that the printer is stopped
         self._fd = fd
         self._clock = clock
@@ -32,7 +31,10 @@ class Watched:
 
     async def enough(self) -> float | None:
         """Give the seconds that the printer may go on for; None: no end is in sight."""
-        length = nameless.size(self._fd)
+        try:
+            length = nameless.size(self._fd)
+        except OSError:  # the disk has trouble: the next look may tell
+            length = self._seen
         if length > self._limit:
             self.too_much = not self._whole
             return 0.0
@@ -40,10 +42,8 @@ class Watched:
         if not self._whole and length > self._seen and began >= self._next:
             self._seen = length
             try:
-                # Not to be cancelled: the file is closed after that.
-                with anyio.CancelScope(shield=True):
-                    self._whole = await in_thread(self._is_whole)
-            except OSError:  # no thread is left, or the disk has trouble: the next look may tell
+                self._whole = await self._is_whole()
+            except OSError:  # the machine is short of something, or the disk has trouble: as above
                 self._seen = 0
             self._next = self._clock.monotonic() + REST * (self._clock.monotonic() - began)
         return self._grace if self._whole else None

@@ -28,6 +28,7 @@ from orchestrator.readable import visible
 from orchestrator.schedule.runs import precise
 from orchestrator.schedule.when import Every, describe, fingerprint, note, slots
 from orchestrator.schedule.zone import Change, changes, first_instant
+from orchestrator.store import read_only
 
 TYPE_CHECKING = False  # see program.py
 if TYPE_CHECKING:
@@ -227,11 +228,8 @@ def _all_tasks(config: Config) -> dict[str, TaskConfig]:
 
 def _memories(database: str) -> dict[str, Memory]:
     """What is remembered of each task; nothing where there is no readable database with such a table."""
-    uri = f"{Path(database).as_uri()}?mode=ro"
-    if not Path(f"{database}-wal").exists():
-        uri += "&immutable=1"  # nobody has it open; without this SQLite would want to write beside it
     try:
-        connection = sqlite3.connect(uri, uri=True)
+        connection = read_only.connect(database)
         try:
             rows: list[Any] = connection.execute("SELECT name, handled_until, schedule, enabled FROM tasks").fetchall()
         finally:

@@ -14,6 +14,7 @@ from orchestrator.readable import visible
 TYPE_CHECKING = False  # see program.py
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
     from typing import Any
 
     from orchestrator.cli.program import Arguments
@@ -33,7 +34,7 @@ def run(args: Namespace) -> int:
     params = {"task": args.task, "dry_run": args.dry_run, "wait": not args.no_wait}
     try:
         with client(args) as daemon, Progress() as progress:
-            answer = daemon.call("run", params, progress)
+            answer = daemon.call("run", params, _Waiting(args.task, progress))
     except KeyboardInterrupt:
         print(f"aiempctl: no longer waiting; `aiempctl cancel {visible(args.task)}` ends the run", file=sys.stderr)
         raise
@@ -47,6 +48,27 @@ def run(args: Namespace) -> int:
     if found.get("outcome") != "success":
         print(f"aiempctl: {_how(found)}", file=sys.stderr)
     return Exit.OK if found.get("outcome") in _WELL else Exit.FAILED
+
+
+class _Waiting:
+    """Shows progress, and says once that a run waits for its agent, which may take days."""
+
+    def __init__(self, task: str, show: Callable[[dict[str, Any]], None]) -> None:
+        self._task = task
+        self._show = show
+        self._told = False
+
+    def __call__(self, params: dict[str, Any]) -> None:
+        _, waits, until = str(params.get("text", "")).partition("waits until ")
+        if waits and not self._told:
+            self._told = True
+            print(
+                f"aiempctl: {visible(self._task)} {waits}{visible(until)}; Ctrl-C lets it wait alone, "
+                f"`aiempctl cancel {visible(self._task)}` ends it",
+                file=sys.stderr,
+                flush=True,
+            )
+        self._show(params)
 
 
 def _how(run: dict[str, Any]) -> str:

@@ -119,7 +119,7 @@ TASK: Final = Table(
         "action": values.name,
         "handler": values.handler,
         "command": values.argv,
-        "prompt": values.text,
+        "prompt": values.prompt,
         "agent": values.name,
         "agent_id": values.text,
         "timeout": values.positive_duration,

@@ -232,6 +232,14 @@ def text(value: object) -> str:
     return value
 
 
+def prompt(value: object) -> str:
+    """A text for an agent, as it stands; one that says nothing would be refused by the agent."""
+    found = text(value)
+    if not found.strip():
+        raise WrongValue("is blank", "a text for the agent is needed")
+    return found
+
+
 def argv(value: object) -> tuple[str, ...]:
     """A command as a list of words. Nothing is split or expanded: there is no shell."""
     if isinstance(value, str) and value.split():

@@ -80,7 +80,10 @@ class AgentBoard:
         """Say why the task's prompts do not run now, as far as `look` has found."""
         agent = agent_of(task)
         told = None if agent is None else self._told.get(agent)
-        return None if told is None or told["reason"] is None else f"agent {agent}: {told['reason']}"
+        if told is not None and told["reason"] is not None:
+            return f"agent {agent}: {told['reason']}"
+        held = None if agent is None else self._scheduler.holds.of(task, self._clock.now())
+        return None if held is None else f"lane {held.lane} waits for agent {held.agent}: {held.why}"
 
     def _tasks(self) -> dict[str, list[str]]:
         """Give the enabled tasks of each agent that has some."""

@@ -188,11 +188,10 @@ class TaskCommands:
     async def _pause_or_resume(self, params: dict[str, Any], _: Progress) -> Any:
         await self._ready()
         pausing = params["action"] == "pause"
-        changed = self._scheduler.pause(paused=pausing)
+        said = self._scheduler.pause(paused=pausing)
         stored = await self._scheduling.remember()
-        word = "paused" if pausing else "resumed"
         state = self._scheduler.state
-        message = word if changed else f"was {'paused' if pausing else 'not paused'} already"
+        message = said or f"was {'paused' if pausing else 'not paused'} already"
         if not pausing and self._scheduler.paused_by_file:
             message += "; but the file PAUSE in the vault keeps it from starting runs until it is removed"
         elif not pausing and state == "paused":

@@ -37,7 +37,7 @@ Announce = Callable[[str], None]
 
 _ADMISSION: Final = 20.0  # seconds
 _ASK: Final = 5.0  # seconds for timedatectl
-_MCP_MAX: Final = 300.0  # seconds for all servers together
+_MCP_MAX: Final = 90.0  # seconds for all servers together
 _MCP_MARGIN: Final = 15.0  # seconds to end what a server leaves
 _EACH: Final = 60.0  # seconds for any other check
 

@@ -12,10 +12,10 @@ import anyio.lowlevel
 
 from orchestrator.clock import Clock
 from orchestrator.config.model import Overlap, TaskConfig
-from orchestrator.schedule import retry, takeup
+from orchestrator.schedule import retry, takeup, tomorrow
 from orchestrator.schedule.admission import Admission, Candidate
 from orchestrator.schedule.gate import Gate
-from orchestrator.schedule.holds import agent_of
+from orchestrator.schedule.holds import Held, agent_of
 from orchestrator.schedule.runner import Active, Records, Runner
 from orchestrator.schedule.runs import HoldKind, Outcome, Phase, Result, Run, Trigger
 from orchestrator.schedule.shield import Shield
@@ -24,12 +24,14 @@ from orchestrator.turns import EndOfTurn
 log = logging.getLogger(__name__)
 
 STOPPED: Final = "the daemon was stopped"
+WRITE_AGAIN: Final = 5.0  # seconds until the next try to write down that a message is about to be sent
 
 
 class Dispatcher:
     """The runs that are not finished. `arrive` takes written-down runs; each then lives in a task of its own.
 
     `waits_long`: whether runs wait for the end of a pause or of a hold; else they are left to the next daemon, `kept`.
+    A budget that is spent is as a hold for those that are not skipped for it, see `tomorrow`.
     """
 
     def __init__(
@@ -75,30 +77,39 @@ class Dispatcher:
         """Something may start that might not before, or no more; attempts under way go on."""
         for active in tuple(self.active.values()):
             run_id = active.run.run_id
-            if run_id in self._admission and not self._gate.lets(active):
+            if run_id in self._admission and not self._lets(active):
                 self._admission.remove(run_id)
                 self._park(active)
         for active in tuple(self._parked.values()):
-            if self._gate.lets(active):
-                del self._parked[active.run.run_id]
-                active.since = self._clock.monotonic()  # that it waited was not for want of room
-                self._queue(active)
+            if self._lets(active):
+                self._take_in(active)
             else:
                 self._say_why(active)
 
+    def _take_in(self, active: Active) -> None:
+        """Nothing keeps a run waiting any more."""
+        del self._parked[active.run.run_id]
+        active.since = self._clock.monotonic()  # that it waited was not for want of room
+        self._queue(active)
+
     def give_up(self, now: datetime) -> float | None:
-        """End what an agent's trouble has kept waiting for too long; give the seconds until there is more of it."""
-        following: float | None = None
+        """End what an agent's trouble has kept waiting for too long, and notice that a day with another budget began.
+
+        Give the seconds until there is more of either.
+        """
+        ends = list[float]()
         for active in tuple(self._parked.values()):
-            held = self._gate.held(active)
-            if held is None or active.ending is not None:
+            if active.ending is not None:
                 continue
-            left = takeup.patience(active.run, active.task, now)
-            if left <= 0:
-                self._end(active, takeup.given_up(active.run, active.task, held))
-            else:
-                following = left if following is None else min(following, left)
-        return following
+            if self._lets(active):
+                self._take_in(active)
+            elif (held := self._held_by(active)) is not None:
+                left = takeup.patience(active.run, active.task, now)
+                if left <= 0:
+                    self._end(active, takeup.given_up(active.run, active.task, held))
+                    continue
+                ends += [left, (held.until - now).total_seconds()]
+        return min(ends, default=None)
 
     def of_task(self, name: str) -> tuple[Active, ...]:
         """Give the task's unfinished runs, oldest first."""
@@ -204,8 +215,11 @@ class Dispatcher:
                 return refused
             await self._turn(active)
             try:
-                if (refused := self._refused(active)) is not None:  # others of the lane have spent it meanwhile
+                # Others of the lane may have spent it meanwhile.
+                if (refused := self._refused(active)) is not None:
                     return refused
+                if self._budget(active) is not None:
+                    continue
                 result = await self._runner.attempt(active)
                 self._gate.account(active, result)
                 put_off = self._put_off(active, result)
@@ -225,7 +239,7 @@ class Dispatcher:
     def _refused(self, active: Active) -> Result | None:
         """Say how a run ends whose agent must cost no more today; one that has failed stays a failure."""
         why = self._gate.refusal(active.task)
-        if why is None:
+        if why is None or tomorrow.may_wait(active.run, active.task):
             return None
         run = active.run
         if run.attempts:
@@ -241,7 +255,7 @@ class Dispatcher:
         if result.hold is None or agent is None:
             return False
         self._gate.hold(agent, active.task.lane, result.hold)
-        if run.trigger is Trigger.MANUAL and result.hold.kind is not HoldKind.LIMIT:
+        if result.final or (run.trigger is Trigger.MANUAL and result.hold.kind is not HoldKind.LIMIT):
             return False
         run.phase, run.attempts = Phase.QUEUED, run.attempts - 1
         if not run.attempts:
@@ -265,33 +279,60 @@ class Dispatcher:
             await active.turn.wait()
         if waits:
             run.phase = Phase.RUNNING
-            await self._records.waiting(run)
+            while not await self._records.waiting(run) and takeup.sends_once(active.task, self._gate.agents):
+                await self._before_writing_again(active)
+
+    async def _before_writing_again(self, active: Active) -> None:
+        """Wait a while: what must not be done twice does not start before the next daemon would know of it."""
+        active.status_text = "waits until it can be written down that it starts, for it must not be sent twice"
+        if not self.waits_long:
+            self.kept.append(active.run)
+            self._keep(active)
+            active.scope.cancel()
+        await self._clock.sleep(WRITE_AGAIN)
 
     def _queue(self, active: Active) -> None:
         run, task = active.run, active.task
         if run.run_id in self._admission or run.run_id in self._parked:
             return
-        if not self._gate.lets(active):
+        if not self._lets(active):
             self._park(active)
             return
         active.status_text = None
         self._admission.add(Candidate(run.run_id, task.priority, run.slot, task.lane, active.since))
         self._soon.ask()
 
+    def _lets(self, active: Active) -> bool:
+        return self._gate.lets(active) and self._budget(active) is None
+
+    def _held_by(self, active: Active) -> Held | None:
+        """Give what of its agent keeps a run waiting."""
+        return self._gate.held(active) or self._budget(active)
+
+    def _budget(self, active: Active) -> Held | None:
+        """Give what keeps a run waiting whose agent must cost no more today."""
+        if not tomorrow.may_wait(active.run, active.task):
+            return None
+        return tomorrow.wait(active.task, self._gate.spending, self._clock.now())
+
     def _park(self, active: Active) -> None:
         self._parked[active.run.run_id] = active
         self._say_why(active)
+        if (budget := self._budget(active)) is not None and active.run.retry_at is None:
+            active.run.retry_at = budget.until  # so long it waits at least, however late it is by then
+            if active.run.phase is Phase.QUEUED:  # else it is written down in a moment
+                self._records.begun(active.run)
         if self.waits_long:
             self._gate.look_soon()
             return
-        if self._gate.held(active) is not None:
+        if self._held_by(active) is not None:
             self.kept.append(active.run)
         self._keep(active)
         active.scope.cancel()
 
     def _say_why(self, active: Active) -> None:
-        held = self._gate.held(active)
-        active.status_text = None if held is None else self._gate.in_words(held)
+        held = self._held_by(active)
+        active.status_text = None if held is None else self._gate.in_words(held, agent_of(active.task))
 
     def _admit(self) -> None:
         free = self.max_concurrent - len(self._running)

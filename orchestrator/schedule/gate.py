@@ -3,7 +3,7 @@
 import json
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -43,10 +43,18 @@ class Gate:
     """Asked before anything starts. `on_change` is called when something may start that might not before, or no more.
 
     `prepare` comes first, then `keep`, which notices what nobody tells: the ends of holds, the file PAUSE.
+    `tasks` gives what may have work for agents now.
     """
 
     def __init__(
-        self, ledger: Ledger, *, clock: Clock, bus: Bus, problems: Problems, on_change: Callable[[], None]
+        self,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        bus: Bus,
+        problems: Problems,
+        tasks: Callable[[], Iterable[TaskConfig]],
+        on_change: Callable[[], None],
     ) -> None:
         self.paused = False  # by command
         self.file: str | None = None  # that pauses the schedule
@@ -60,6 +68,7 @@ class Gate:
         self._clock = clock
         self._bus = bus
         self._problems = problems
+        self._tasks = tasks
         self._on_change = on_change
         self._in_force: list[Held] = []  # those that have not ended as far as anybody was told
         self._wake = anyio.Event()
@@ -83,6 +92,12 @@ class Gate:
         self._zone = ZoneInfo(config.timezone)
         self.agents = config.agents
         self.spending.use(config.agents, self._zone)
+        if self.holds.use(config.agents):
+            before, self._in_force = self._in_force, self.holds.current(self._clock.now())
+            for agent in _agents(before, but_not=self._in_force):
+                how = "is configured anew, and tried at once" if agent in self.agents else "is there no more"
+                self._publish(f"agent {agent} {how}")
+            self._holds_changed()
 
     async def keep(self, give_up: Callable[[datetime], float | None]) -> None:
         """Look, for ever. `give_up` ends what has waited for too long, and gives the seconds until there is more."""
@@ -90,6 +105,7 @@ class Gate:
             self._wake = anyio.Event()
             self.look()
             self._end_holds()
+            self.look_who_is_used()
             now = self._clock.now()
             pause, end, again = LOOK, self.holds.next_end(now), give_up(now)
             if end is not None:
@@ -129,24 +145,26 @@ class Gate:
     def _forget_look(self) -> None:
         self._looked = False
 
-    def pause(self, *, paused: bool) -> bool:
-        """Start nothing by itself any more, or again, because a person says so. False: that changes nothing.
+    def pause(self, *, paused: bool) -> str:
+        """Start nothing by itself any more, or again, because a person says so. Say what that changes, if anything.
 
-        Who resumes may have logged in again: what is held until nobody knows when is tried at once.
+        Who resumes says "try now", and may have logged in again, or paid for more: every hold ends, at the price of a
+        try that may be in vain.
         """
         self.look()  # who resumes is told at once what else is in the way
-        ended = not paused and self.holds.end_unknown(self._clock.now())
-        if ended:
-            self._in_force = self.holds.current(self._clock.now())
-            self._holds_changed()
+        said = list[str]()
         if self.paused is not paused:
             self.paused = paused
             self._ledger.put_setting(PAUSED, "yes" if paused else None)
-        elif not ended:
-            return False
-        self._publish("paused" if paused else "resumed")
-        self._on_change()
-        return True
+            said.append("paused" if paused else "resumed")
+        if not paused:
+            said += [f"agent {agent} is held no more" for agent in _agents(self.holds.end_all(self._clock.now()))]
+            self._in_force = []
+            self._holds_changed()
+        if said:
+            self._publish("; ".join(said))
+            self._on_change()
+        return "; ".join(said)
 
     # --- agents ---
 
@@ -155,16 +173,24 @@ class Gate:
         return (active.run.trigger is Trigger.MANUAL or not self.shut) and self.held(active) is None
 
     def held(self, active: Active) -> Held | None:
-        """Give what keeps a run waiting. What a person has set off is let through once: it may well be a test."""
-        if active.run.trigger is Trigger.MANUAL and not active.tried:
-            return None
-        return self.holds.of(active.task, self._clock.now())
+        """Give what keeps a run waiting.
 
-    def in_words(self, held: Held) -> str:
-        return held.in_words(self._clock.now(), self._zone)
+        What a person has set off is let through once, for it may well be a test, and waits for its own agent alone.
+        """
+        now = self._clock.now()
+        if active.run.trigger is not Trigger.MANUAL:
+            return self.holds.of(active.task, now)
+        agent = agent_of(active.task)
+        return self.holds.of_agent(agent, now) if agent is not None and active.tried else None
+
+    def in_words(self, held: Held, to: str | None = None) -> str:
+        """See Held.in_words."""
+        return held.in_words(self._clock.now(), self._zone, to)
 
     def hold(self, agent: str, lane: str | None, hold: Hold) -> None:
-        """An agent has not taken a prompt, which a run in `lane` had for it."""
+        """An agent has not taken a prompt, which a run in `lane` had for it. One that is gone by now holds nobody."""
+        if agent not in self.agents:
+            return
         now = self._clock.now()
         held = self.holds.put(agent, lane, hold, now)
         self._in_force = self.holds.current(now)
@@ -191,6 +217,16 @@ class Gate:
         agent = agent_of(task)
         return None if agent is None else self.spending.refusal(agent, self._clock.now())
 
+    def look_who_is_used(self) -> None:
+        """Find out which agents hold lanes though nobody waits for them any more, or does again."""
+        if self.holds.use_for(self._tasks()):
+            self._on_change()
+
+    def use_changed(self) -> None:
+        """Tasks or runs have come or gone: `keep` looks soon who is used now, once for all that come together."""
+        if self._in_force:
+            self.look_soon()
+
     # --- inside ---
 
     def _take_up_holds(self, text: str | None) -> None:
@@ -208,8 +244,7 @@ class Gate:
         now = self._clock.now()
         trimmed = self.holds.trim(now)
         before, self._in_force = self._in_force, self.holds.current(now)
-        held = {each.agent for each in self._in_force}
-        for agent in sorted({each.agent for each in before} - held):
+        for agent in _agents(before, but_not=self._in_force):
             self._publish(f"agent {agent} is tried again")
         if trimmed or len(self._in_force) < len(before):
             self._holds_changed()
@@ -222,3 +257,7 @@ class Gate:
 
     def _publish(self, change: str) -> None:
         self._bus.publish(SchedulerChanged(at=self._clock.now(), change=change))
+
+
+def _agents(those: Iterable[Held], but_not: Iterable[Held] = ()) -> list[str]:
+    return sorted({each.agent for each in those} - {each.agent for each in but_not})

@@ -1,11 +1,12 @@
 """PURE. Agents that take no prompts for a while, and the lanes that wait with them: why, and until when."""
 
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final, Self
 
-from orchestrator.config.model import BuiltinPrompt, Prompt, TaskConfig
+from orchestrator.config.model import AgentConfig, BuiltinPrompt, Prompt, TaskConfig
 from orchestrator.schedule.runs import Hold, HoldKind, precise
 
 FIRST: Final = 60.0  # seconds to the first try where nobody says until when; each further one waits twice as long, …
@@ -22,7 +23,7 @@ class Held:
     """An agent, and the lane of the run that met the trouble. All that may still be waited for is `length` seconds.
 
     `since`: when the trouble began. `step`: how many tries have met it again since then. `known`: the agent has named
-    the end itself.
+    the end itself. `whose`: what stood behind the agent's name, see `identity`.
     """
 
     agent: str
@@ -34,12 +35,14 @@ class Held:
     step: int
     known: bool
     length: float
+    whose: str = ""
 
-    def in_words(self, now: datetime, zone: tzinfo) -> str:
-        """Say to a person in `zone` until when runs wait, and why."""
+    def in_words(self, now: datetime, zone: tzinfo, to: str | None = None) -> str:
+        """Say to a person in `zone` until when runs wait, and why; for whom, where that is not the agent `to`."""
         until = self.until.astimezone(zone)
         day = "" if until.date() == now.astimezone(zone).date() else f"{until:%Y-%m-%d} "
-        return f"waits until {day}{until:%H:%M}: {self.why}"
+        whom = "" if to in (None, self.agent) else f" for agent {self.agent}"
+        return f"waits until {day}{until:%H:%M}{whom}: {self.why}"
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -52,14 +55,41 @@ class Held:
             "step": self.step,
             "known": self.known,
             "length": self.length,
+            "whose": self.whose,
         }
 
 
 class Holds:
-    """By agent and lane. One that has ended is remembered until a success, for the waits to go on growing."""
+    """By agent and lane. One that has ended is remembered until a success, for the waits to go on growing.
+
+    `use` says which agents there are, `use_for` what they are there for.
+    """
 
     def __init__(self, those: Iterable[Held] = ()) -> None:
         self._held: dict[_Key, Held] = {(each.agent, each.lane): each for each in those}
+        self._agents: dict[str, str] = {}  # by name: what stands behind it
+        self._unused: frozenset[str] = frozenset()  # agents whose lanes are free, since nobody waits for them
+
+    def use(self, agents: Mapping[str, AgentConfig]) -> list[Held]:
+        """Forget the trouble of agents that are gone, or are others by now under their old names; give what it was."""
+        self._agents = {name: identity(agent) for name, agent in agents.items()}
+        gone = [each for each in self._held.values() if self._agents.get(each.agent) != each.whose]
+        for each in gone:
+            del self._held[each.agent, each.lane]
+        return gone
+
+    def use_for(self, tasks: Iterable[TaskConfig]) -> bool:
+        """Let a lane be free while its holder is an agent of none of `tasks`: nobody is any better for that wait.
+
+        Tell whether others than before are free now.
+        """
+        unused = {each.agent for each in self._held.values()}
+        for task in tasks:
+            if not unused:
+                break
+            unused.discard(agent_of(task) or "")
+        before, self._unused = self._unused, frozenset(unused)
+        return self._unused != before
 
     def put(self, agent: str, lane: str | None, hold: Hold, now: datetime) -> Held:
         """Hold an agent and the lane of the run that has found it in trouble.
@@ -78,7 +108,8 @@ class Holds:
         until = now + timedelta(seconds=length)
         if hold.until is not None and known:
             until = max(until, hold.until)  # exactly what was named
-        held = Held(agent, lane, hold.kind, hold.why, until, min(since, now), step, known, length)
+        whose = self._agents.get(agent, "")
+        held = Held(agent, lane, hold.kind, hold.why, until, min(since, now), step, known, length, whose)
         self._held[agent, lane] = held
         return held
 
@@ -88,7 +119,8 @@ class Holds:
         return _last(
             each
             for each in self.current(now)
-            if each.agent == agent or (each.lane is not None and each.lane == task.lane)
+            if each.agent == agent
+            or (each.lane is not None and each.lane == task.lane and each.agent not in self._unused)
         )
 
     def of_agent(self, agent: str, now: datetime) -> Held | None:
@@ -106,13 +138,13 @@ class Holds:
             del self._held[key]
         return bool(mine)
 
-    def end_unknown(self, now: datetime) -> bool:
-        """End those of which nobody knows the end, since a person says so. False: there was none."""
-        ended = [key for key, each in self._held.items() if not each.known]
-        were = any(self._held[key].until > now for key in ended)
-        for key in ended:
-            del self._held[key]
-        return were
+    def end_all(self, now: datetime) -> list[Held]:
+        """Forget all trouble, since a person says so, and give what was in force.
+
+        Known ends too: who has paid for more, or moved to another account, is not to wait for days.
+        """
+        ended, self._held = self.current(now), {}
+        return ended
 
     def trim(self, now: datetime) -> bool:
         """Let no hold last longer from `now` on than it was to last at all: the clock may have been set back."""
@@ -137,6 +169,15 @@ class Holds:
         if not isinstance(found, list):
             raise ValueError("it is no list")  # noqa: TRY004  one kind of error for whatever is wrong with it
         return cls(_read(each) for each in found)
+
+
+def identity(agent: AgentConfig) -> str:
+    """A short text that differs when somebody else, or the same one by another way, stands behind an agent's name.
+
+    A checksum, for what a person changed by hand.
+    """
+    told = (agent.kind.value, agent.command, agent.base_url, agent.agent_id, agent.api_key_env)
+    return f"{zlib.crc32(repr(told).encode(errors='backslashreplace')):08x}"
 
 
 def agent_of(task: TaskConfig) -> str | None:
@@ -164,7 +205,7 @@ def _read(found: Any) -> Held:
     if not isinstance(found, Mapping):
         raise ValueError("a hold is no object")  # noqa: TRY004  as above
     try:
-        agent, lane, why = found["agent"], found["lane"], found["why"]
+        agent, lane, why, whose = found["agent"], found["lane"], found["why"], found.get("whose", "")
         kind, step, known, length = HoldKind(found["kind"]), found["step"], found["known"], found["length"]
         until, since = (datetime.fromisoformat(found[key]) for key in ("until", "since"))
     except (KeyError, TypeError) as error:
@@ -173,6 +214,7 @@ def _read(found: Any) -> Held:
         isinstance(agent, str)
         and (lane is None or isinstance(lane, str))
         and isinstance(why, str)
+        and isinstance(whose, str)
         and isinstance(step, int)
         and step >= 0
         and isinstance(known, bool)
@@ -183,4 +225,4 @@ def _read(found: Any) -> Held:
     )
     if not right:
         raise ValueError(f"the hold of {agent} is none of ours")
-    return Held(agent, lane, kind, why, until, since, step, known, float(length))
+    return Held(agent, lane, kind, why, until, since, step, known, float(length), whose)

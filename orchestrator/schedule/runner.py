@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final, Protocol
 
 import anyio
+import anyio.lowlevel
 
 from orchestrator.clock import Clock
 from orchestrator.config.model import TaskConfig
@@ -32,7 +33,7 @@ class Records(Protocol):
     """Where runs are written down: `store.runs.RunStore`, or a stand-in in tests."""
 
     def begun(self, run: Run) -> None: ...
-    async def waiting(self, run: Run) -> None: ...
+    async def waiting(self, run: Run) -> bool: ...
     async def finish(self, run: Run) -> None: ...
 
 
@@ -174,6 +175,8 @@ class Runner:
             return await self._performer.perform(active.task, active.run, on_status=say)
         except Exception as error:  # the boundary: a bug around one action must not reach other runs or the watchers
             log.exception("%s: the attempt failed inside aiemp", active.run.task)
+            # Where it was cut off already, that counts, whatever went wrong in ending it.
+            await anyio.lowlevel.checkpoint_if_cancelled()
             # A prompt may have been taken by then, and must not be sent twice.
             final = agent_of(active.task) is not None
             return Result(Outcome.FAILURE, error=f"failed inside aiemp: {error!r}", final=final)

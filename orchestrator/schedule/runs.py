@@ -71,7 +71,7 @@ class Result:
     """What came of one attempt: success, failure, timeout, or skipped with the reason in `error`.
 
     `details`: what an agent told beside its answer, as JSON knows it. `hold`: the agent has not taken the prompt.
-    `final`: another attempt must not be made, whatever the task's `retry` says.
+    `final`: another attempt must not be made, whatever the task's `retry` says; a hold is for the runs to come then.
     """
 
     outcome: Outcome

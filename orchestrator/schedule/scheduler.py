@@ -1,10 +1,10 @@
 """The schedule as a whole: tasks and what is remembered of them, what sets runs off, and what people ask for."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import anyio
@@ -19,12 +19,13 @@ from orchestrator.schedule import takeup
 from orchestrator.schedule.book import Book, Entry
 from orchestrator.schedule.dispatcher import Dispatcher
 from orchestrator.schedule.followup import FollowUp
-from orchestrator.schedule.gate import Gate, Ledger
+from orchestrator.schedule.gate import Gate
 from orchestrator.schedule.holds import Holds
-from orchestrator.schedule.runner import Active, Records, Runner
-from orchestrator.schedule.runs import Outcome, Run, TaskState, Trigger
+from orchestrator.schedule.memory import Memory
+from orchestrator.schedule.runner import Active, Runner
+from orchestrator.schedule.runs import Outcome, Result, Run, TaskState, Trigger
 from orchestrator.schedule.shield import Shield
-from orchestrator.schedule.slots import Claims, Slots, new_run, new_run_id
+from orchestrator.schedule.slots import Slots, new_run, new_run_id
 from orchestrator.schedule.spending import Spending
 from orchestrator.schedule.when import Every
 
@@ -32,16 +33,7 @@ log = logging.getLogger(__name__)
 
 MOMENT: Final = timedelta(microseconds=1)
 
-
-class Store(Records, Claims, Ledger, Protocol):
-    """What the schedule remembers: `store.runs.RunStore`, or a stand-in in tests."""
-
-    async def states(self) -> dict[str, TaskState]: ...
-    async def save_states(self, states: Sequence[TaskState]) -> None: ...
-    def forget_state(self, name: str) -> None: ...
-    async def release(self, run_ids: Sequence[str], states: Sequence[TaskState] = ()) -> None: ...
-    async def unfinished(self) -> list[Run]: ...
-    async def last_runs(self) -> dict[str, Run]: ...
+NO_ANSWERS: Final[Mapping[str, Result]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +48,7 @@ class View:
 class Scheduler:
     """All tasks of one daemon. `prepare` comes first, then `serve` or `cycle`, in the end `stop`."""
 
-    def __init__(self, store: Store, runner: Runner, *, clock: Clock, bus: Bus, problems: Problems) -> None:
+    def __init__(self, store: Memory, runner: Runner, *, clock: Clock, bus: Bus, problems: Problems) -> None:
         self._store = store
         self._runner = runner
         self._clock = clock
@@ -64,7 +56,9 @@ class Scheduler:
         self._book = Book()
         self._shield = Shield()
         self._problems = problems
-        self._gate = Gate(store, clock=clock, bus=bus, problems=problems, on_change=self._open_or_not)
+        self._gate = Gate(
+            store, clock=clock, bus=bus, problems=problems, tasks=self._tasks_in_use, on_change=self._open_or_not
+        )
         self._dispatcher = Dispatcher(runner, store, self._gate, clock, self._shield, self._finished)
         self._slots = Slots(
             self._book,
@@ -86,13 +80,18 @@ class Scheduler:
 
     # --- from start to stop ---
 
-    async def prepare(self, config: Config, tasks: Sequence[TaskConfig]) -> None:
-        """Take up the tasks, and what the last daemon left of their runs. Raises UserError: then try again."""
+    async def prepare(
+        self, config: Config, tasks: Sequence[TaskConfig], answers: Mapping[str, Result] = NO_ANSWERS
+    ) -> None:
+        """Take up the tasks, and what the last daemon left of their runs. Raises UserError: then try again.
+
+        `answers`: what came of attempts, by run id, that ended without that daemon.
+        """
         self._last = await self._store.last_runs()
         await self._gate.prepare(config)
         await self._load(config, tasks, await self._store.states())
         left, now = await self._store.unfinished(), self._clock.now()
-        waiting = []
+        waiting, succeeded = list[Run](), list[tuple[Entry, Run]]()
         for run in left:
             entry = self._book.entries.get(run.task)
             held = None if entry is None else self.holds.of(entry.config, now)
@@ -101,19 +100,24 @@ class Scheduler:
             if result is None:
                 waiting.append(run)
                 continue
+            if entry is not None and (answer := answers.get(run.run_id)) is not None:
+                result, run.attempts = takeup.answered(result, answer), max(1, run.attempts)
+                self._gate.account(Active(run, entry.config, self._clock.monotonic()), result)
+                succeeded += [(entry, run)] if result.outcome is Outcome.SUCCESS else []
             await self._runner.finish(run, result)
             self._last[run.task] = replace(run, output="", details=None)
             if result.outcome is Outcome.INTERRUPTED and entry is not None:
-                self._owe(takeup.successor(run, entry.config, new_run_id(), now, agents))
+                again = takeup.successor(run, entry.config, new_run_id(), now, agents, watched=False)
+                self._owed += [] if again is None else [again]
         if self._owed:
             await self._store.claim(self._owed, [])
         for run in waiting + self._owed:  # not earlier: all of this can be tried again
             if (entry := self._book.entries.get(run.task)) is not None:
                 self._dispatcher.arrive(run, entry.config).tried = True  # nobody sits and waits for it any more
         self._owed = []
-
-    def _owe(self, run: Run | None) -> None:
-        self._owed += [] if run is None else [run]
+        for entry, run in succeeded:
+            await self._succeeded(entry, run)
+        self._gate.look_who_is_used()
 
     async def load(self, config: Config, tasks: Sequence[TaskConfig], unreadable: Collection[str] = ()) -> None:
         """Take these tasks and settings instead of those before. Runs under way go on as they were configured.
@@ -127,6 +131,7 @@ class Scheduler:
         entry = self._book.entries.get(task.name)
         state = self._book.put(task, None if entry is None else entry.state, self._clock.now())
         self._slots.look_again()
+        self._gate.use_changed()
         if state is not None:
             await self._store.save_states([state])
 
@@ -198,12 +203,14 @@ class Scheduler:
         self._shelf = {name: state for name, state in self._shelf.items() if name in unreadable}
         if changed:
             await self._store.save_states(changed)
+        self._gate.look_who_is_used()
         self._open_or_not()
 
     def _forget(self, name: str) -> None:
         self._store.forget_state(name)
         self._last.pop(name, None)
         self._follow_up.forget(name)
+        self._gate.use_changed()
         for active in self._dispatcher.of_task(name):
             self._dispatcher.cancel(active, takeup.GONE)
 
@@ -268,22 +275,27 @@ class Scheduler:
             self._cycle.append(run)
         if active.began is not None:
             self._follow_up.guard.ended(run.task, active.began, now)
+        self._gate.use_changed()
         entry = self._book.entries.get(run.task)
         if entry is None:
             return
         self._last[run.task] = replace(run, output="", details=None)
         if run.outcome is Outcome.SUCCESS:
-            if not run.dry_run:
-                self._count_success(entry)
-            for follower in self._book.followers(run.task):
-                if not self._closed():
-                    await self._try_to_fire(follower.name, Trigger.AFTER, dry_run=run.dry_run)
+            await self._succeeded(entry, run)
         elif run.outcome is Outcome.INTERRUPTED:
             await self._instead(run, active.task)
 
+    async def _succeeded(self, entry: Entry, run: Run) -> None:
+        if not run.dry_run:
+            self._count_success(entry)
+        for follower in self._book.followers(run.task):
+            if not self._closed():
+                await self._try_to_fire(follower.name, Trigger.AFTER, dry_run=run.dry_run)
+
     async def _instead(self, run: Run, task: TaskConfig) -> None:
         """Write a run down in place of one that was cut off; it is the next daemon's to carry out."""
-        successor = takeup.successor(run, task, new_run_id(), self._clock.now(), self._gate.agents)
+        agents = self._gate.agents
+        successor = takeup.successor(run, task, new_run_id(), self._clock.now(), agents, watched=True)
         if successor is None:
             return
         try:
@@ -376,9 +388,14 @@ class Scheduler:
         self._publish_task(name, "enabled" if enabled else "disabled", None)
         return True
 
-    def pause(self, *, paused: bool) -> bool:
-        """Start no run by itself any more, or again; a daemon that comes later keeps to it. False: nothing changed."""
+    def pause(self, *, paused: bool) -> str:
+        """Start no run by itself any more, or again; a daemon that comes later keeps to it. See Gate.pause."""
         return self._gate.pause(paused=paused)
+
+    def _tasks_in_use(self) -> Iterator[TaskConfig]:
+        """Give the tasks that are enabled, and those of unfinished runs as they were when these were set off."""
+        yield from (entry.config for entry in self._book.entries.values() if entry.enabled)
+        yield from (each.task for each in self._dispatcher.active.values() if each.run.outcome is None)
 
     def _closed(self) -> bool:
         self._gate.look()
@@ -392,6 +409,7 @@ class Scheduler:
         self._book.remember(entry, state)
         self._store.save_state(state)
         self._slots.look_again()
+        self._gate.use_changed()
 
     def _publish_task(self, name: str, change: str, reason: str | None) -> None:
         self._bus.publish(TaskChanged(at=self._clock.now(), name=name, change=change, reason=reason))

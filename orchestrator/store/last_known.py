@@ -1,9 +1,10 @@
 """What watchers and tasks were last known to do, for `aiempctl` without a daemon. Only reads; loads next to nothing."""
 
 import json
-import os
 import sqlite3
 from typing import Any
+
+from orchestrator.store import read_only
 
 
 def watchers(path: str) -> list[dict[str, Any]]:
@@ -19,18 +20,9 @@ def tasks(path: str) -> list[dict[str, Any]]:
     return _statuses(path, "SELECT status FROM task_statuses ORDER BY rowid")
 
 
-def uri(path: str) -> str:
-    """Give the URI of the file at `path`, for reading only."""
-    return "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23") + "?mode=ro"
-
-
 def _statuses(path: str, query: str) -> list[dict[str, Any]]:
-    address = uri(path)
-    if not os.path.exists(path + "-wal"):  # noqa: PTH110  pathlib would cost more than all of this
-        # Nobody has it open. Without this SQLite would want to make a -wal, which a read-only disk does not allow.
-        address += "&immutable=1"
     try:
-        connection = sqlite3.connect(address, uri=True)
+        connection = read_only.connect(path)
         try:
             rows = connection.execute(query).fetchall()
         finally:

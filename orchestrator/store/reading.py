@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, TypeVar
 
-from orchestrator.store.last_known import uri
+from orchestrator.store.read_only import uri
 
 T = TypeVar("T")
 

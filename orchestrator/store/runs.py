@@ -52,9 +52,10 @@ _RETELL_STATE: Final = _SAVE_STATE.replace("REPLACE", "INSERT OR IGNORE", 1)
 class RunStore:
     """Runs, tasks' states and small facts in the database. Every method belongs to the event loop's thread.
 
-    Only `claim`, `states` and `spent_since` raise, Unavailable: nothing may run that is not written down, nor by
-    somebody who does not know what ran before and what it has cost. What else cannot be written is reported by the
-    database, kept, and tried again. While the database cannot be read, all other reads find nothing.
+    Only `claim`, `states`, `setting` and `spent_since` raise, Unavailable: nothing may run that is not written down,
+    nor by somebody who does not know what ran before, what a person has said of it and what it has cost. What else
+    cannot be written is reported by the database, kept, and tried again. While the database cannot be read, all other
+    reads find nothing.
     """
 
     def __init__(self, database: Database) -> None:
@@ -136,10 +137,10 @@ class RunStore:
         """An attempt began, or the run's phase changed otherwise; written within a moment."""
         self._put(run, durable=False)
 
-    async def waiting(self, run: Run) -> None:
-        """An attempt failed, and `retry_at` says when the next one begins; durable when this returns."""
+    async def waiting(self, run: Run) -> bool:
+        """The run waits from now on, or no more: durable when this returns, or False, and it is tried again later."""
         self._put(run, durable=True)
-        await self._database.flush()
+        return await self._database.flush()
 
     async def finish(self, run: Run) -> None:
         """The run has its outcome; durable when this returns, if the disk allows."""
@@ -228,8 +229,13 @@ class RunStore:
     # --- small facts ---
 
     async def setting(self, key: str) -> str | None:
-        found = await self._read("SELECT value FROM settings WHERE key = ?", lambda row: str(row[0]), key)
-        return found[0] if found else None
+        """What is remembered under `key`; None: nothing. Raises Unavailable: a pause is not to be overlooked."""
+
+        def read(connection: sqlite3.Connection) -> str | None:
+            found = connection.execute("SELECT value FROM settings WHERE key = ?", (key,)).fetchone()
+            return None if found is None else str(found[0])
+
+        return await self._database.ask(read)
 
     def put_setting(self, key: str, value: str | None) -> None:
         """Remember `value` under `key`; None: forget it."""

@@ -94,6 +94,8 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         value TEXT NOT NULL
     ) WITHOUT ROWID;
     """,
+    # SQLite adds a column behind the others: `output` is no longer last, whatever is said of it above. Who asks for
+    # `details` has what does not fit into a page of that long text read on the way.
     """
     ALTER TABLE runs ADD COLUMN details TEXT;  -- JSON: what an agent told beside its answer
     -- What attempts have cost, apart from their runs: those are forgotten after a while, and may span a midnight.

@@ -257,6 +257,13 @@ def print_endlessly(_: Call, __: list[str]) -> None:
         say('{"type": "assistant", "message": "' + "z" * 1_000_000 + '"}\n')
 
 
+def print_slowly(_: Call, __: list[str]) -> None:
+    """Enough for a reader at once, and far too much while that reads."""
+    say(json.dumps(answer()) + "\n" + "z" * 400_000)
+    time.sleep(2.0)
+    print_endlessly(_, __)
+
+
 def print_much(call: Call, _: list[str]) -> None:
     say(printed(call.form, answer("x" * 9_000_000 + "END"), *steps_between(10_000)))
 
@@ -351,6 +358,7 @@ plays("denials", gives(denials))
 plays("huge", print_much)
 plays("truncated", print_what_a_pipe_holds)
 plays("endless", print_endlessly)
+plays("slow-endless", print_slowly)
 plays("garbage", prints(b"\xff\xfe{[ not JSON \x00 at all ]}\n\x1b[31mTypeError\x1b[0m: undefined\n"))
 plays("garbage-1", prints("Execution error"), code=1)
 plays("nothing")
@@ -387,6 +395,9 @@ plays("ignores-term-after-result", ignore_term, done, hang)
 plays("child-in-group", leaves_behind(session=False), done)
 plays("child-in-session", leaves_behind(session=True), done)
 plays("children-hold-it", leaves_behind(session=False), leaves_behind(session=True), done, hang)
+plays("result-save-hang", done, save, hang)
+plays("much-save-hang", print_much, save, hang)
+plays("stray-save-hang", leaves_behind(session=True), save, hang)
 plays("dies", die)
 plays("dies-after-result", done, die)
 

@@ -120,6 +120,14 @@ def test_a_limit_is_waited_for_and_costs_no_attempt(site: Site, tmp_path: Path) 
     assert agent(site)["state"] == "ready"
 
 
+def test_who_waits_for_a_run_is_told_that_it_waits(site: Site, tmp_path: Path) -> None:
+    site.start(text=CLAUDE + prompt("limited", f"behave: limit-once {tmp_path}/marker 2"))
+    answer = site.ctl("run", "limited")
+    assert (json.loads(answer.stdout)["outcome"], answer.returncode) == ("success", 0)
+    assert answer.stderr.count("aiempctl: limited waits until ") == 1
+    assert "aiempctl cancel limited" in answer.stderr
+
+
 def test_a_held_run_outlives_the_daemon(site: Site, tmp_path: Path) -> None:
     site.start(text=CLAUDE + prompt("limited", f"behave: limit-once {tmp_path}/marker 4"))
     site.ctl("run", "limited", "--no-wait")
@@ -213,6 +221,28 @@ def test_a_killed_daemons_prompt_is_interrupted_and_its_processes_end(site: Site
     site.start()
     until(lambda: not any(alive(pid) for pid in claude), "the end of what it left")
     assert outcomes(site, "ask") == [("manual", "interrupted")]
+
+
+@pytest.mark.parametrize(("behaviour", "outcome"), [("hang-after-result", "success"), ("hang-half", "interrupted")])
+def test_an_answer_outlives_a_killed_daemon(site: Site, behaviour: str, outcome: str) -> None:
+    """Done again, it would be paid for twice; what has not answered in full is tried again under `retry` alone."""
+    follower = '[tasks.then]\ncommand = ["true"]\nafter = ["ask"]\n'
+    site.start(text=CLAUDE + prompt("ask", f"behave: {behaviour}", "retry = { max = 0 }\nmax_runs = 1") + follower)
+    run_id = json.loads(site.ctl("run", "ask", "--no-wait").stdout)["run_id"]
+    answer = site.vault / ".aiemp/answers" / run_id
+    until(lambda: answer.exists() and b"{" in answer.read_bytes(), "what it prints")
+    site.kill()
+    site.start()
+    found = until(lambda: ended(site, "ask"), "what became of it")[0]
+    assert (found["run_id"], found["outcome"], found["attempts"]) == (run_id, outcome, 1)
+    assert found["cost_usd"] == (0.0123 if outcome == "success" else None)
+    assert agent(site)["cost_today_usd"] == (0.0123 if outcome == "success" else 0.0)
+    assert not answer.exists()
+    assert others(site) == []
+    assert len(history(site, "ask")) == 1
+    if outcome == "success":
+        until(lambda: outcomes(site, "then") == [("after", "success")], "what follows it")
+        assert not task(site, "ask")["enabled"]
 
 
 def test_a_budget_is_each_days_own(site: Site) -> None:

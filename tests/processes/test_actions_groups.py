@@ -167,7 +167,7 @@ def test_the_end_of_it_is_kept_without_secrets(tmp_path: Path, said: str, text: 
 async def test_it_is_looked_at_only_when_it_has_grown(tmp_path: Path) -> None:
     looks: list[bytes] = []
 
-    def is_whole() -> bool:
+    async def is_whole() -> bool:
         looks.append(nameless.read(file, 100))
         return looks[-1].endswith(b".")
 
@@ -189,7 +189,7 @@ async def test_it_is_looked_at_only_when_it_has_grown(tmp_path: Path) -> None:
 async def test_a_look_that_fails_is_made_again(tmp_path: Path) -> None:
     looks = iter([OSError(5, "Input/output error"), None])
 
-    def is_whole() -> bool:
+    async def is_whole() -> bool:
         if (trouble := next(looks)) is not None:
             raise trouble
         return True
@@ -202,6 +202,9 @@ async def test_a_look_that_fails_is_made_again(tmp_path: Path) -> None:
 
 
 async def test_too_much_without_an_end_is_too_much(tmp_path: Path) -> None:
+    async def is_whole() -> bool:
+        return True
+
     with nameless.closing(nameless.nameless_file(str(tmp_path)), b"x" * 11) as file:
-        watched = Watched(file, SystemClock(), lambda: True, limit=10, grace=5.0)
+        watched = Watched(file, SystemClock(), is_whole, limit=10, grace=5.0)
         assert (await watched.enough(), watched.too_much) == (0.0, True)

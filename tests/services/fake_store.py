@@ -17,7 +17,8 @@ class FakeStore:
         self.rows: dict[str, Run] = {}  # as written down, in order
         self.settings: dict[str, str] = {}
         self.costs: dict[str, Spent] = {}
-        self.broken = False
+        self.broken = False  # nothing can be written
+        self.unreadable = False
 
     async def states(self) -> dict[str, TaskState]:
         return dict(self.saved)
@@ -51,8 +52,10 @@ class FakeStore:
     def begun(self, run: Run) -> None:
         self._write(run)
 
-    async def waiting(self, run: Run) -> None:
-        self._write(run)
+    async def waiting(self, run: Run) -> bool:
+        if not self.broken:
+            self._write(run)
+        return not self.broken
 
     async def finish(self, run: Run) -> None:
         self._write(run)
@@ -69,6 +72,8 @@ class FakeStore:
         return {row.task: copy(row) for row in self.rows.values() if row.phase is Phase.FINISHED}
 
     async def setting(self, key: str) -> str | None:
+        if self.unreadable:
+            raise UserError("the database cannot be read just now")
         return self.settings.get(key)
 
     def put_setting(self, key: str, value: str | None) -> None:

@@ -149,3 +149,16 @@ async def test_facts_make_it_look_again(tmp_path: Path) -> None:
         with scheduler._bus.subscribed(site.board.note):
             await world.clock.advance(10)
             assert site.told() == [("claude", "spent")]
+
+
+async def test_the_others_in_a_held_lane_say_whom_they_wait_for(tmp_path: Path) -> None:
+    site = Site(tmp_path, CLAUDE, AgentConfig("mine", AgentKind.COMMAND, command=("sh",)))
+    world = site.world
+    world.actions.results["p"] = [Result(Outcome.FAILURE, hold=Hold(HoldKind.LIMIT, "not now", at(100)))]
+    other = prompt("other", "mine", schedule=Every(1000.0))
+    async with world.serving(prompt("p"), other):
+        site.watch()
+        await world.clock.advance(10)
+        assert site.look()["mine"]["state"] == "ready"
+        assert site.board.blocked(other) == "lane agent waits for agent claude: not now"
+        assert site.board.blocked(replace(other, lane="else")) is None

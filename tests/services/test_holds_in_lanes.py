@@ -265,19 +265,24 @@ async def test_what_a_person_sets_off_waits_for_a_limit_and_is_tried_once_before
         assert world.actions.times() == [0, 5, 60]
 
 
-async def test_who_resumes_has_what_has_no_known_end_tried_at_once(world: World) -> None:
-    world.actions.results = {"login": [LOGIN, OK], "limit": [limit(5000.0)]}
+async def test_who_resumes_has_everything_tried_at_once_whether_its_end_is_known_or_not(world: World) -> None:
+    world.actions.results = {"login": [LOGIN, OK], "limit": [limit(5000.0), limit(6000.0)]}
     tasks = (prompt("login", schedule=Manual()), prompt("limit", "mine", schedule=Manual(), lane="mine"))
     async with world.serving(*tasks) as scheduler:
         for each in tasks:
             await scheduler.fire(each.name, Trigger.CHANGE)
         await world.clock.advance(10)
-        assert scheduler.pause(paused=False)
-        await world.clock.advance(0)
-        assert world.actions.times("login") == [0, 10]
-        assert not scheduler.pause(paused=False)
+        said = scheduler.pause(paused=False)
+        assert said == "agent claude is held no more; agent mine is held no more"
+        assert changes(world)[-1] == said
         await world.clock.advance(10)
-        assert world.actions.times("limit") == [0]
+        assert world.actions.times("login") == [0, 10]
+        assert world.actions.times("limit") == [0, 10], "one try, and it waits again"
+        assert scheduler.pause(paused=True) == "paused"
+        assert scheduler.pause(paused=False) == "resumed; agent mine is held no more"
+        assert scheduler.pause(paused=False) == ""
+        await world.clock.advance(1)
+        assert world.actions.times("limit") == [0, 10, 20]
 
 
 async def test_a_held_run_can_be_cancelled_and_holds_nobody_up(world: World) -> None:
@@ -411,3 +416,25 @@ async def test_a_clock_set_forward_ends_a_hold_that_is_over_by_it(world: World) 
         assert len(world.actions.began) == 1
         await world.clock.advance(2)
         assert len(world.actions.began) == 2
+
+
+async def test_what_a_person_sets_off_waits_for_its_own_agent_alone(world: World) -> None:
+    world.agents["other"] = AgentConfig("other", AgentKind.COMMAND, command=("x",))
+    world.actions.results["mine"] = [limit(until=3600.0)]
+    world.actions.results["theirs"] = [FAILED, OK]
+    async with world.serving(prompt("mine"), prompt("theirs", agent="other", schedule=Manual())) as scheduler:
+        await world.clock.advance(11)
+        active = await scheduler.fire("theirs", Trigger.MANUAL)
+        await world.clock.advance(30)  # its first attempt fails, and is tried again
+        assert active.run.outcome is Outcome.SUCCESS
+        assert active.run.attempts == 2
+
+
+async def test_a_refusal_for_good_is_no_wait_but_those_to_come_wait(world: World) -> None:
+    refused = Result(Outcome.FAILURE, error="no key", hold=LOGIN.hold, final=True)
+    world.actions.results["p"] = [refused]
+    async with world.serving(prompt("p")) as scheduler:
+        await world.clock.advance(21)
+        assert world.store.told("p")[0] == ("schedule", "failure")
+        assert world.actions.times("p") == [10.0]
+        assert said(scheduler, "p") is not None

@@ -8,6 +8,7 @@ from manual_clock import at_rest
 from scheduling_site import FAILED, OK, World, limit, prompt, task
 
 from orchestrator.config.model import Overlap, Retry
+from orchestrator.errors import UserError
 from orchestrator.events import SchedulerChanged
 from orchestrator.schedule.runs import Phase, Trigger
 from orchestrator.schedule.switch import pause_file
@@ -197,6 +198,21 @@ async def test_each_pause_has_its_own_end(world: World) -> None:
         scheduler.pause(paused=False)
         await at_rest()
         assert len(world.actions.began) == 1
+
+
+async def test_a_pause_by_command_that_cannot_be_read_is_not_taken_for_none(world: World) -> None:
+    async with world.serving(task()) as scheduler:
+        scheduler.pause(paused=True)
+    world.store.unreadable = True
+    scheduler = world.build()
+    with pytest.raises(UserError, match="cannot be read"):
+        await scheduler.prepare(world.config(), [task()])
+    world.store.unreadable = False
+    await scheduler.prepare(world.config(), [task()])
+    assert scheduler.paused
+    world.clock.step(35)
+    assert await scheduler.cycle() == []
+    assert world.actions.began == []
 
 
 async def test_a_limit_that_ends_during_the_pause_is_tried_after_it(world: World) -> None:

@@ -28,6 +28,7 @@ async def test_nothing_is_claimed_where_nothing_can_be_written(tmp_path: Path) -
             await runs.claim([run()], [STATE])
         with anyio.fail_after(10):
             await runs.finish(end(begin(run())))
+            assert not await runs.waiting(begin(run()))
             await runs.save_states([STATE])
             await runs.release(["nothing"])
         with pytest.raises(Unavailable):  # or else what a person has disabled would be run
@@ -35,7 +36,8 @@ async def test_nothing_is_claimed_where_nothing_can_be_written(tmp_path: Path) -
         assert await runs.unfinished() == await runs.history(None, 10, None) == []
         assert await runs.statistics() == []
         assert await runs.last_runs() == {}
-        assert await runs.setting("scheduler.paused") is None
+        with pytest.raises(Unavailable):  # or else a pause would be overlooked, and that for good
+            await runs.setting("scheduler.paused")
         assert await runs.prune(NOW) == 0
     with pytest.raises(Unavailable):
         await runs.claim([run()], [])
@@ -53,7 +55,21 @@ async def test_a_newer_versions_database_is_no_place_for_claims(tmp_path: Path) 
         with pytest.raises(Unavailable):
             await runs.claim([run()], [])
         await runs.finish(end(begin(run())))
+        assert not await runs.waiting(begin(run()))
         assert await runs.history(None, 10, None) == []
+
+
+async def test_who_waits_is_told_whether_that_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "RETRY", 0.05)
+    path = tmp_path / "state" / "aiemp.db"
+    async with Database(str(path), now=Time(), on_problem=lambda *_: None) as database:
+        runs, one = RunStore(database), begin(run())
+        assert not await runs.waiting(one)
+        path.parent.mkdir()
+        with anyio.fail_after(10):
+            while not await runs.waiting(one):  # noqa: ASYNC110  the condition is what the next daemon would find
+                await anyio.sleep(0.01)
+        assert await runs.unfinished() == [one]
 
 
 async def test_a_state_whose_claim_failed_is_not_written_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,5 @@
 """What the history says of a week: how the tasks' runs ended, what they cost, which watchers were started again."""
 
-import os
 import sqlite3
 from collections.abc import Iterable
 from contextlib import closing
@@ -11,7 +10,7 @@ from typing import Final
 from orchestrator.actions.chores.weekly_page import History, TaskWeek
 from orchestrator.clock import rfc3339
 from orchestrator.schedule.runs import Outcome
-from orchestrator.store.last_known import uri
+from orchestrator.store import read_only
 from orchestrator.store.run_rows import micros
 
 _RUNS: Final = """
@@ -25,11 +24,8 @@ def of_week(database: Path, since: datetime, until: datetime) -> History:
     """What the file holds; it is only read, and nothing is made beside it."""
     if not database.is_file():
         return History(trouble="There is no history yet: no daemon has run here.")
-    address = uri(str(database))
-    if not os.path.lexists(f"{database}-wal"):  # nobody has it open, and SQLite need not make files to look into it
-        address += "&immutable=1"
     try:
-        with closing(sqlite3.connect(address, uri=True)) as connection:
+        with closing(read_only.connect(str(database))) as connection:
             runs = connection.execute(_RUNS, (micros(since), micros(until))).fetchall()
             restarts = connection.execute(_RESTARTS, (rfc3339(since), rfc3339(until))).fetchall()
     except sqlite3.Error as error:
