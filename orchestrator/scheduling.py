@@ -13,7 +13,6 @@ import anyio.abc
 from orchestrator.actions.answered import forget, left_behind
 from orchestrator.actions.answers import End
 from orchestrator.actions.host import ActionHost
-from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.clock import Clock
 from orchestrator.config import added
 from orchestrator.config.model import Config, TaskConfig
@@ -21,6 +20,7 @@ from orchestrator.errors import ConfigInvalid, UserError
 from orchestrator.events import Bus, TaskChanged
 from orchestrator.places import Places
 from orchestrator.problems import Problems
+from orchestrator.processes.leftovers import end_leftovers
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.processes.programs import Surroundings
 from orchestrator.redaction import Redactor

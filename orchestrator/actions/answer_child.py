@@ -9,7 +9,8 @@ import os
 from dataclasses import asdict
 from datetime import datetime
 
-from orchestrator.actions import answers, nameless
+from orchestrator.actions import answers
+from orchestrator.processes import nameless
 from orchestrator.redaction import Redactor
 
 

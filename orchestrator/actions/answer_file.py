@@ -13,12 +13,13 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
-from orchestrator.actions import answers, launch, nameless, results
+from orchestrator.actions import answers, launch, results
 from orchestrator.actions.answers import PRINTED_MAX, End
 from orchestrator.actions.attempt import Attempt
-from orchestrator.actions.groups import Ended, Groups
 from orchestrator.clock import Clock
+from orchestrator.processes import nameless
 from orchestrator.processes.children import SpawnTrouble
+from orchestrator.processes.groups import Ended, Groups
 from orchestrator.redaction import Redactor
 from orchestrator.schedule.runs import Result
 from orchestrator.threads import in_thread

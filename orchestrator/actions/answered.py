@@ -12,9 +12,10 @@ from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
-from orchestrator.actions import answers, nameless
+from orchestrator.actions import answers
 from orchestrator.actions.answers import PRINTED_MAX, End
 from orchestrator.places import private_folder
+from orchestrator.processes import nameless
 from orchestrator.redaction import Redactor
 from orchestrator.schedule.runs import Result
 

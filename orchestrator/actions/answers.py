@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from orchestrator.actions.printed import cut
 from orchestrator.processes.death import Death
+from orchestrator.processes.printed import cut
 from orchestrator.redaction import Redactor
 from orchestrator.schedule.runs import Hold, HoldKind, Outcome, Result
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestrator.actions import launch
-from orchestrator.actions.groups import Ended, Groups
-from orchestrator.actions.printed import OUTPUT_MAX
 from orchestrator.config.model import Builtin, Command, Handler, TaskConfig
+from orchestrator.processes.groups import Ended, Groups
+from orchestrator.processes.printed import OUTPUT_MAX
 from orchestrator.processes.programs import Surroundings
 from orchestrator.schedule.runs import Run
 

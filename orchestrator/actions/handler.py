@@ -9,8 +9,8 @@ import json
 from contextlib import AbstractContextManager
 from typing import Final
 
-from orchestrator.actions import nameless
 from orchestrator.config.model import Handler, TaskConfig
+from orchestrator.processes import nameless
 from orchestrator.processes.programs import Surroundings
 from orchestrator.schedule.runs import Run, precise
 

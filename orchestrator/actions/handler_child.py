@@ -16,7 +16,7 @@ from importlib.util import module_from_spec
 from types import TracebackType
 from typing import Any, Final
 
-from orchestrator.actions.printed import cut
+from orchestrator.processes.printed import cut
 from orchestrator.redaction import Redactor
 
 LINGER: Final = 5.0  # seconds that the process may go on for after the handler has returned

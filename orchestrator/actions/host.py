@@ -11,12 +11,12 @@ import anyio.lowlevel
 
 from orchestrator.actions import handler, results
 from orchestrator.actions.attempt import Attempt, run_action
-from orchestrator.actions.groups import Groups, Patience, short_of
 from orchestrator.actions.prompts import Prompts
 from orchestrator.clock import Clock
 from orchestrator.config.model import AgentConfig, Builtin, BuiltinPrompt, Command, Handler, Prompt, TaskConfig
 from orchestrator.processes.children import SpawnTrouble
 from orchestrator.processes.death import Death
+from orchestrator.processes.groups import Groups, Patience, short_of
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.processes.programs import Surroundings, Unlaunchable
 from orchestrator.redaction import NOTHING, Redactor

@@ -10,19 +10,20 @@ from typing import Any, Final, assert_never
 
 import anyio
 
-from orchestrator.actions import answered, launch, nameless, results
+from orchestrator.actions import answered, launch, results
 from orchestrator.actions.answer_file import AnswerFile, aside
 from orchestrator.actions.answers import PRINTED_MAX, End
 from orchestrator.actions.attempt import Attempt, run_action
-from orchestrator.actions.groups import Ended, Groups, Patience, short_of
-from orchestrator.actions.printed import cut
 from orchestrator.actions.watched import Watched
 from orchestrator.agents import claude, getting
 from orchestrator.clock import Clock
 from orchestrator.config.model import AgentConfig, AgentKind, Builtin, BuiltinPrompt, Prompt
 from orchestrator.errors import UserError
+from orchestrator.processes import nameless
 from orchestrator.processes.children import Program, SpawnTrouble
 from orchestrator.processes.death import Death
+from orchestrator.processes.groups import Ended, Groups, Patience, short_of
+from orchestrator.processes.printed import cut
 from orchestrator.processes.programs import Unlaunchable
 from orchestrator.redaction import Redactor
 from orchestrator.schedule.runs import Outcome, Result

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orchestrator.actions.printed import Tail
 from orchestrator.processes.death import Death
+from orchestrator.processes.printed import Tail
 from orchestrator.schedule.runs import Outcome, Result
 
 LAST_LINES: Final = 3

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from orchestrator.actions import nameless
 from orchestrator.clock import Clock
+from orchestrator.processes import nameless
 
 REST: Final = 10.0  # times as long as the last look took, until the next: a look at much takes a while
 

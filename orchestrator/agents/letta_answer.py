@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from orchestrator.actions.printed import cut
+from orchestrator.processes.printed import cut
 
 WORDS_MAX: Final = 500  # characters of what a server says of an error
 NAME_MAX: Final = 100  # characters of a word for machines

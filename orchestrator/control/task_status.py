@@ -29,7 +29,7 @@ def task_object(view: View, blocked: str | None) -> dict[str, Any]:
         "lane": config.lane,
         "action": _in_words(config.action),
         "status_text": said,
-        "blocked": None if said and said.startswith("waits until") else blocked,
+        "blocked": None if said is not None and Phase.QUEUED in phases else blocked,  # it says itself what it waits for
         "added": config.added,
         "runs_left": left,
     }

@@ -4,13 +4,13 @@ import logging
 from dataclasses import replace
 from typing import Final, Protocol
 
-from orchestrator.actions import nameless
-from orchestrator.actions.groups import Ended
 from orchestrator.clock import Clock
 from orchestrator.mcp import call, finding
 from orchestrator.mcp.finding import Finding, State
 from orchestrator.mcp.server import Server
+from orchestrator.processes import nameless
 from orchestrator.processes.children import Program, SpawnTrouble
+from orchestrator.processes.groups import Ended
 from orchestrator.processes.programs import Surroundings
 
 log = logging.getLogger(__name__)

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from orchestrator.actions.leftovers import end_leftovers
 from orchestrator.clock import SystemClock
 from orchestrator.mcp import call, finding
 from orchestrator.mcp.finding import Finding, State
 from orchestrator.mcp.server import Server
 from orchestrator.places import Places
 from orchestrator.processes import bounded
+from orchestrator.processes.leftovers import end_leftovers
 
 
 def check_now(servers: Iterable[Server], vault: str, environ: Mapping[str, str]) -> list[Finding]:

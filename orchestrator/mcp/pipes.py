@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from orchestrator.actions.printed import Tail
 from orchestrator.mcp.deadline import Deadline
 from orchestrator.mcp.protocol import ENDLESS, Message, Talk
 from orchestrator.mcp.server import Server
@@ -17,6 +16,7 @@ from orchestrator.mcp.trouble import Late, Trouble
 from orchestrator.processes import programs
 from orchestrator.processes.children import signal_name
 from orchestrator.processes.death import Death
+from orchestrator.processes.printed import Tail
 from orchestrator.redaction import Redactor
 
 LINE_MAX: Final = 8 * 1024 * 1024  # bytes

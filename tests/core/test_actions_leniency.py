@@ -3,8 +3,8 @@
 import pytest
 
 from orchestrator.actions import results
-from orchestrator.actions.printed import OUTPUT_MAX, Tail
 from orchestrator.processes.death import Death
+from orchestrator.processes.printed import OUTPUT_MAX, Tail
 from orchestrator.schedule.runs import Outcome
 
 DEEP = b'{"outcome": ' + b"[" * 50_000

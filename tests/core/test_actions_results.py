@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.actions import results
-from orchestrator.actions.printed import OUTPUT_MAX, Tail, cut
 from orchestrator.processes.death import Death
+from orchestrator.processes.printed import OUTPUT_MAX, Tail, cut
 from orchestrator.redaction import Redactor
 from orchestrator.schedule.runs import Outcome, Result
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import anyio
 from spawning import PATIENCE, group_lives, until
 
-from orchestrator.actions.groups import Patience
 from orchestrator.actions.host import ActionHost
 from orchestrator.clock import SystemClock
 from orchestrator.config.model import Action, AgentConfig, Command, Handler, TaskConfig
 from orchestrator.places import Places, private_folder
+from orchestrator.processes.groups import Patience
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.processes.programs import Surroundings
 from orchestrator.redaction import Redactor

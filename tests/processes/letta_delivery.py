@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from orchestrator.actions.nameless import closing, file_in_memory
 from orchestrator.agents import letta
 from orchestrator.config.model import AgentConfig, AgentKind
 from orchestrator.processes.children import signal_name
 from orchestrator.processes.death import Death
+from orchestrator.processes.nameless import closing, file_in_memory
 from orchestrator.schedule.runs import Result
 
 PATIENCE = 20.0  # seconds

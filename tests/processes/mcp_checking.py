@@ -11,7 +11,6 @@ from typing import Any
 import anyio
 from spawning import PATIENCE
 
-from orchestrator.actions.groups import Groups
 from orchestrator.clock import SystemClock
 from orchestrator.mcp import call
 from orchestrator.mcp.checker import Checker
@@ -19,6 +18,7 @@ from orchestrator.mcp.finding import Finding
 from orchestrator.mcp.server import Server, Transport
 from orchestrator.places import Places, private_folder
 from orchestrator.processes import procfs
+from orchestrator.processes.groups import Groups
 from orchestrator.processes.notify import NotifySockets
 from orchestrator.processes.programs import Surroundings
 

@@ -15,9 +15,9 @@ import pytest
 from acting import Stage, dry, gone, new_run, stage
 from spawning import PATIENCE, group_lives, until
 
-from orchestrator.actions.groups import Patience
-from orchestrator.actions.printed import OUTPUT_MAX, STDERR_MAX
 from orchestrator.config.model import Builtin, Command
+from orchestrator.processes.groups import Patience
+from orchestrator.processes.printed import OUTPUT_MAX, STDERR_MAX
 from orchestrator.schedule.runs import Outcome, Result
 
 SUCCESS, FAILURE = Outcome.SUCCESS, Outcome.FAILURE

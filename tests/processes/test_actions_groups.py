@@ -12,12 +12,12 @@ import pytest
 from acting import Stage, gone, stage
 from spawning import until
 
-from orchestrator.actions import nameless
-from orchestrator.actions.groups import Ended, Enough, Groups, Patience
 from orchestrator.actions.watched import Watched
 from orchestrator.clock import SystemClock
+from orchestrator.processes import nameless
 from orchestrator.processes.children import Program
 from orchestrator.processes.death import Death
+from orchestrator.processes.groups import Ended, Enough, Groups, Patience
 from orchestrator.redaction import NOTHING, Redactor
 
 GRACE = 0.3  # seconds

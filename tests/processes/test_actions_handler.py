@@ -13,8 +13,8 @@ import pytest
 from acting import SLOT, dry, gone, new_run, stage
 from spawning import until
 
-from orchestrator.actions.printed import OUTPUT_MAX
 from orchestrator.config.model import Handler
+from orchestrator.processes.printed import OUTPUT_MAX
 from orchestrator.schedule.runs import Outcome, Result
 
 SUCCESS, FAILURE = Outcome.SUCCESS, Outcome.FAILURE
@@ -333,7 +333,7 @@ async def test_a_descriptor_short_is_a_failure_in_words(tmp_path: Path, monkeypa
         raise OSError(24, "Too many open files")
 
     async with stage(tmp_path) as here:
-        monkeypatch.setattr("orchestrator.actions.nameless.file_in_memory", refuse)
+        monkeypatch.setattr("orchestrator.processes.nameless.file_in_memory", refuse)
         assert "Too many open files" in ((await here.handle(function(WELL))).error or "")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from spawning import PATIENCE, group_lives, orphan
 
-from orchestrator.actions.leftovers import end_leftovers
+from orchestrator.processes.leftovers import end_leftovers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -132,7 +132,7 @@ def test_only_the_runs_that_are_asked_for(tmp_path: Path, processes: list[int]) 
 
 def test_a_daemon_that_a_run_has_started_does_not_end_itself(tmp_path: Path) -> None:
     state = str(tmp_path / "vault" / ".aiemp")
-    code = f"from orchestrator.actions.leftovers import end_leftovers as end; print(end({state!r}, grace=1))"
+    code = f"from orchestrator.processes.leftovers import end_leftovers as end; print(end({state!r}, grace=1))"
     environ = dict(os.environ) | {"AIEMP_STATE_DIR": state, "AIEMP_RUN": "r1"}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=PATIENCE, check=True

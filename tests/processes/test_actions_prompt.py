@@ -17,8 +17,8 @@ from acting import Stage, dry, new_run, stage
 from letta_server import HANGS, REFUSED, letta_server
 from spawning import PATIENCE, until
 
-from orchestrator.actions.groups import Patience
 from orchestrator.config.model import AgentConfig, AgentKind, BuiltinPrompt, Prompt
+from orchestrator.processes.groups import Patience
 from orchestrator.schedule.runs import HoldKind, Outcome, Result, Run
 
 FAKE = Path(__file__).parents[1] / "agents" / "fake_claude.py"

@@ -12,9 +12,9 @@ import anyio
 import pytest
 from acting import SLOT, Stage, stage
 
-from orchestrator.actions.groups import Patience
 from orchestrator.config.model import AgentConfig, Prompt, TaskConfig
 from orchestrator.processes import procfs
+from orchestrator.processes.groups import Patience
 from orchestrator.schedule.runs import HoldKind, Outcome, Result, Run, Trigger
 
 FAKE = Path(__file__).parents[1] / "agents" / "fake_claude.py"

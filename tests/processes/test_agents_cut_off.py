@@ -56,7 +56,7 @@ async def attempt(here: Stage, plays: str, timeout: float, run: Run) -> Result:
 @pytest.fixture
 def _not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody notices the answer before the time-out does."""
-    monkeypatch.setattr("orchestrator.actions.groups.LOOK", 1000.0)
+    monkeypatch.setattr("orchestrator.processes.groups.LOOK", 1000.0)
 
 
 # --- what was answered ---
@@ -102,7 +102,7 @@ def fails(*_: object) -> Any:
     raise MemoryError("no room for that")
 
 
-@pytest.mark.parametrize("broken", ["orchestrator.actions.nameless.size", "AnswerFile.is_whole"])
+@pytest.mark.parametrize("broken", ["orchestrator.processes.nameless.size", "AnswerFile.is_whole"])
 async def test_whoever_is_looked_at_in_vain_is_not_left_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
@@ -128,7 +128,7 @@ async def test_a_disk_that_cannot_be_asked_for_a_moment_ends_nothing(
             raise OSError(5, "Input/output error")
         return os.fstat(fd).st_size
 
-    monkeypatch.setattr("orchestrator.actions.nameless.size", size)
+    monkeypatch.setattr("orchestrator.processes.nameless.size", size)
     async with stage(tmp_path, agents=AGENTS, patience=SHORT) as here:
         assert (await attempt(here, "hang-after-result", 100.0, new_run())).outcome is Outcome.SUCCESS
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from orchestrator.actions.printed import OUTPUT_MAX, Tail
+from orchestrator.processes.printed import OUTPUT_MAX, Tail
 from orchestrator.redaction import Redactor
 
 AT_ONCE: Final = 1024 * 1024  # bytes

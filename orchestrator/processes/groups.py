@@ -12,14 +12,14 @@ import anyio
 import anyio.abc
 import anyio.lowlevel
 
-from orchestrator.actions.leftovers import end_leftovers
-from orchestrator.actions.outputs import Outputs, Stream
-from orchestrator.actions.printed import OUTPUT_MAX, STDERR_MAX, Tail
 from orchestrator.clock import Clock
 from orchestrator.errors import UserError
 from orchestrator.processes import children
 from orchestrator.processes.death import Death
+from orchestrator.processes.leftovers import end_leftovers
 from orchestrator.processes.notify import NotifySockets
+from orchestrator.processes.outputs import Outputs, Stream
+from orchestrator.processes.printed import OUTPUT_MAX, STDERR_MAX, Tail
 from orchestrator.redaction import NOTHING, Redactor
 from orchestrator.threads import in_thread
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import anyio
 
-from orchestrator.actions.printed import Tail
+from orchestrator.processes.printed import Tail
 from orchestrator.redaction import Redactor
 
 AT_ONCE: Final = 64 * 1024  # bytes read from one pipe before the others get their turn
